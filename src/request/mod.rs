@@ -1,0 +1,3 @@
+//! What a visitor asks for: pure functions from a request to an image request.
+
+pub mod transform;

@@ -1,0 +1,101 @@
+//! What a visitor asks to be done to a source: the canonical operations, without the output format. Source × transform is
+//! an image size (`billing.md` rule 3); two requests that mean the same pixels compare equal.
+
+/// The canonical list of operations. `Transform::default()` is "same size, best format".
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Transform {
+    /// Target width in CSS pixels, before `dpr`.
+    pub width: Option<u32>,
+    /// Target height in CSS pixels, before `dpr`.
+    pub height: Option<u32>,
+    /// How the source fits into width × height.
+    pub fit: Fit,
+    /// Which part stays when something is cut off, and where the picture stands on a padded canvas.
+    pub gravity: Gravity,
+    /// Multiplies width and height.
+    pub dpr: Dpr,
+    /// 1-100 on one scale for all formats; `None` is the site's.
+    pub quality: Option<u8>,
+    /// What lies under transparent pixels where the format has none, and around a padded picture.
+    pub background: Option<Rgb>,
+    /// Clockwise turn, after EXIF orientation.
+    pub rotate: Rotation,
+    /// What becomes of an animated source.
+    pub animation: Animation,
+}
+
+/// How a source is fitted into the wanted width and height.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Fit {
+    /// Inside width × height, never enlarged.
+    #[default]
+    ScaleDown,
+    /// Inside width × height, enlarged if it is smaller.
+    Contain,
+    /// Fills width × height exactly: what overhangs is cut off; enlarged if it is smaller.
+    Cover,
+    /// Like `Cover`, never enlarged: a smaller source is only cut to the wanted proportions as far as it goes.
+    Crop,
+    /// Inside width × height, enlarged if smaller, the rest filled with the background.
+    Pad,
+}
+
+/// A point of the picture, in thousandths of its width and height from the top left; the middle by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Gravity {
+    /// 0 is the left edge, 1000 the right one.
+    pub x_permille: u16,
+    /// 0 is the top edge, 1000 the bottom one.
+    pub y_permille: u16,
+}
+
+impl Default for Gravity {
+    fn default() -> Self {
+        Self { x_permille: 500, y_permille: 500 }
+    }
+}
+
+/// Device pixel ratio in hundredths: 150 is 1.5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Dpr(pub u16);
+
+impl Default for Dpr {
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+/// An opaque sRGB colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rgb {
+    /// Red.
+    pub r: u8,
+    /// Green.
+    pub g: u8,
+    /// Blue.
+    pub b: u8,
+}
+
+/// A clockwise turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Rotation {
+    /// As it is.
+    #[default]
+    None,
+    /// A quarter turn clockwise.
+    Quarter,
+    /// Upside down.
+    Half,
+    /// A quarter turn counter-clockwise.
+    ThreeQuarter,
+}
+
+/// What becomes of an animated source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Animation {
+    /// The original is served: it moves.
+    #[default]
+    Keep,
+    /// The first frame is developed as a still picture.
+    FirstFrame,
+}
