@@ -1,0 +1,53 @@
+# `make demo` and `make test` are all one needs; each installs what the build lacks first.
+
+# Command to look for : Debian package that brings it. The C codecs are built from source; nasm assembles them on x86 only.
+TOOLS := cc:gcc c++:g++ cmake:cmake make:make perl:perl
+ifneq (,$(filter x86_64 amd64 i%86,$(shell uname -m)))
+TOOLS += nasm:nasm
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help deps demo test build release bench fmt lint clean
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: deps ## see it work: an origin with pictures, the edge, and a page to open
+	cargo run --release --locked -- demo
+
+test: deps ## run all tests
+	cargo test --workspace --locked
+
+build: deps ## build for development
+	cargo build --locked
+
+release: deps ## build target/release/lightmeter
+	cargo build --release --locked
+
+bench: deps ## run the benchmarks
+	cargo bench --locked
+
+fmt: ## format the code
+	cargo fmt
+
+lint: deps ## check formatting and lints, as CI does
+	cargo fmt --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+clean: ## remove what was built
+	cargo clean
+
+# Installs only what is missing, and only by Debian's or Ubuntu's package manager.
+deps: ## install what the build lacks
+	@command -v cargo >/dev/null || { echo 'Rust is missing: install it with rustup, see https://rustup.rs' >&2; exit 1; }
+	@missing=; for tool in $(TOOLS); do \
+		command -v "$${tool%%:*}" >/dev/null || missing="$$missing $${tool#*:}"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	command -v apt-get >/dev/null || { echo "Please install:$$missing" >&2; exit 1; }; \
+	if [ "$$(id -u)" = 0 ]; then as_root=; \
+	elif command -v sudo >/dev/null; then as_root=sudo; \
+	else echo "Please install, as root:$$missing" >&2; exit 1; fi; \
+	echo "Installing:$$missing"; \
+	$$as_root apt-get update -qq && \
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
