@@ -1,4 +1,19 @@
 //! Lightmeter: a self-hosted real-time image-optimization CDN edge proxy.
+//!
+//! `ARCHITECTURE.md` shows the house in one page; `edge::handler` is the function to read first. The rules are pure: `http`,
+//! `request`, `image` and `config` do no I/O and read no clock. Around them, `edge` serves visitors, `develop` turns
+//! originals into variants, `origin` fetches, `cache` stores, `admin` and `telemetry` show what goes on. `app` puts the
+//! parts together, `cli` starts them.
 
+pub mod admin;
+pub mod app;
+pub mod cache;
+pub mod cli;
+pub mod config;
+pub mod develop;
+pub mod edge;
+pub mod http;
 pub mod image;
+pub mod origin;
 pub mod request;
+pub mod telemetry;

@@ -1,7 +1,10 @@
 //! The image formats that are understood (in) and made (out), and how a format is told from the first bytes.
 
+use serde::{Deserialize, Serialize};
+
 /// A format that can be decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum InputFormat {
     /// JPEG (ITU-T T.81).
     Jpeg,
@@ -16,7 +19,8 @@ pub enum InputFormat {
 }
 
 /// A format that can be made. The order is the one in which formats are preferred where a client likes them equally.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OutputFormat {
     /// `image/avif`
     Avif,
@@ -84,6 +88,17 @@ impl OutputFormat {
             Self::WebP => "image/webp",
             Self::Jpeg => "image/jpeg",
             Self::Png => "image/png",
+        }
+    }
+
+    /// The longest side that the format holds, in pixels.
+    #[must_use]
+    pub const fn max_side(self) -> u32 {
+        match self {
+            Self::Avif => 65_536,
+            Self::WebP => 16_383,
+            Self::Jpeg => 65_535,
+            Self::Png => i32::MAX.cast_unsigned(),
         }
     }
 

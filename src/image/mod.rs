@@ -1,3 +1,28 @@
-//! The image pipeline: bytes in, bytes out, no I/O. `format` tells what bytes are and what can be made of them.
+//! The image pipeline: bytes in, bytes out, no I/O and no clock but for telling how long its stages took. `probe` reads a
+//! header before anything is allocated, `geometry` decides sizes and cuts, `cost` what a job will take, and `develop` runs
+//! the stages: `decode`, `resize`, `orientation`, `color`, `encode`. `format` tells what bytes are and what can be made of
+//! them, `why_original` why something is left as it is.
 
+#[cfg(feature = "libaom")]
+mod aom;
+pub mod color;
+pub mod cost;
+mod decode;
+mod develop;
+mod encode;
+mod error;
+mod exif;
 pub mod format;
+pub mod geometry;
+pub mod orientation;
+mod picture;
+mod probe;
+mod resize;
+mod settings;
+pub mod why_original;
+
+pub use cost::cost;
+pub use develop::{Developed, StageTimes, develop};
+pub use error::ImageError;
+pub use probe::{Probe, probe};
+pub use settings::{Effort, Limits, Settings};

@@ -1,0 +1,244 @@
+//! The cache as the edge sees it: memory over disk. Memory answers at once and holds what is small and hot; the disk is asked
+//! off the async threads, and only where its index does not rule the key out.
+
+use std::{path::Path, sync::Arc};
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    disk::{DiskBody, DiskEntry, DiskTier, Presence, Usage},
+    key::CacheKey,
+    object::{SourceHead, StoredBody, StoredFile, StoredVariant, Variant, VariantFacts},
+};
+use crate::{config, image::why_original::WhyOriginal};
+
+/// What is larger than this is kept on disk only: a few of these would push everything hot out of memory.
+const HOT_OBJECT_BYTES: u64 = 1 << 20;
+
+/// What an entry costs in memory beside its bytes: key, counters, headers. Measured with a million small entries.
+const ENTRY_OVERHEAD_BYTES: u64 = 512;
+
+/// Memory over disk.
+#[derive(Debug)]
+pub struct Cache {
+    hot: moka::sync::Cache<CacheKey, Hot>,
+    disk: Arc<DiskTier>,
+}
+
+#[derive(Debug, Clone)]
+enum Hot {
+    Head(Arc<SourceHead>),
+    Body(Bytes),
+    Variant(StoredVariant),
+}
+
+impl Hot {
+    fn weight(&self) -> u32 {
+        let bytes = match self {
+            Self::Head(_) | Self::Variant(StoredVariant::Original(_)) => 0,
+            Self::Body(bytes) => bytes.len() as u64,
+            Self::Variant(StoredVariant::Made(variant)) => variant.body.len(),
+        };
+        u32::try_from(bytes + ENTRY_OVERHEAD_BYTES).unwrap_or(u32::MAX)
+    }
+}
+
+/// What stands with a variant on disk.
+#[derive(Serialize, serde::Deserialize)]
+enum VariantMeta {
+    Made(VariantFacts),
+    Original(WhyOriginal),
+}
+
+/// Entries and bytes of one tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryUsage {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes, overhead included.
+    pub bytes: u64,
+}
+
+impl Cache {
+    /// Opens the disk tier under `dir` and an empty memory tier over it. Returns at once whatever the size: the index of the
+    /// disk is read while requests are served.
+    ///
+    /// # Errors
+    /// What the system says, for instance that another process uses the directory.
+    pub fn open(dir: &Path, limits: &config::Cache) -> std::io::Result<Self> {
+        let disk = Arc::new(DiskTier::open(dir, limits.disk_bytes.0)?);
+        let hot = moka::sync::Cache::builder()
+            .max_capacity(limits.memory_bytes.0)
+            .weigher(|_: &CacheKey, hot: &Hot| hot.weight())
+            .build();
+        Ok(Self { hot, disk })
+    }
+
+    /// A source's head, if memory has it.
+    #[must_use]
+    pub fn hot_head(&self, key: CacheKey) -> Option<Arc<SourceHead>> {
+        match self.hot.get(&key)? {
+            Hot::Head(head) => Some(head),
+            Hot::Body(_) | Hot::Variant(_) => None,
+        }
+    }
+
+    /// A variant, if memory has it.
+    #[must_use]
+    pub fn hot_variant(&self, key: CacheKey) -> Option<StoredVariant> {
+        match self.hot.get(&key)? {
+            Hot::Variant(variant) => Some(variant),
+            Hot::Head(_) | Hot::Body(_) => None,
+        }
+    }
+
+    /// Whether something is stored under `key`, as far as can be told without touching the disk.
+    #[must_use]
+    pub fn surely_holds(&self, key: CacheKey) -> bool {
+        self.hot.contains_key(&key) || matches!(self.disk.contains(key), Presence::Yes)
+    }
+
+    /// Whether nothing can be stored under `key`, in either tier. Touches no disk.
+    #[must_use]
+    pub fn rules_out(&self, key: CacheKey) -> bool {
+        !self.hot.contains_key(&key) && matches!(self.disk.contains(key), Presence::No)
+    }
+
+    /// A source's head, from either tier.
+    pub async fn head(&self, key: CacheKey, full_key: impl FnOnce() -> String) -> Option<Arc<SourceHead>> {
+        if let Some(head) = self.hot_head(key) {
+            return Some(head);
+        }
+        let head = Arc::new(self.load(key, full_key).await?.0);
+        self.hot.insert(key, Hot::Head(Arc::clone(&head)));
+        Some(head)
+    }
+
+    /// A variant, from either tier.
+    pub async fn variant(&self, key: CacheKey, full_key: impl FnOnce() -> String) -> Option<StoredVariant> {
+        if let Some(variant) = self.hot_variant(key) {
+            return Some(variant);
+        }
+        let (meta, body): (VariantMeta, _) = self.load(key, full_key).await?;
+        let variant = match meta {
+            VariantMeta::Original(why) => StoredVariant::Original(why),
+            VariantMeta::Made(facts) => StoredVariant::Made(Arc::new(Variant::stored(facts, body))),
+        };
+        self.keep_hot(key, Hot::Variant(variant.clone()));
+        Some(variant)
+    }
+
+    /// A source version's bytes, from either tier.
+    pub async fn body(&self, key: CacheKey, full_key: impl FnOnce() -> String) -> Option<StoredBody> {
+        if let Some(Hot::Body(bytes)) = self.hot.get(&key) {
+            return Some(StoredBody::Whole(bytes));
+        }
+        let ((), body) = self.load(key, full_key).await?;
+        if let StoredBody::Whole(bytes) = &body {
+            self.keep_hot(key, Hot::Body(bytes.clone()));
+        }
+        Some(body)
+    }
+
+    /// Stores a source's head.
+    pub async fn put_head(&self, key: CacheKey, full_key: String, head: Arc<SourceHead>) {
+        self.hot.insert(key, Hot::Head(Arc::clone(&head)));
+        self.write(key, full_key, &*head, Bytes::new()).await;
+    }
+
+    /// Stores a source version's bytes.
+    pub async fn put_body(&self, key: CacheKey, full_key: String, bytes: Bytes) {
+        self.keep_hot(key, Hot::Body(bytes.clone()));
+        self.write(key, full_key, &(), bytes).await;
+    }
+
+    /// Stores a variant, or why there is none. That the work was too large depends on the budget of this run: only memory
+    /// keeps it.
+    pub async fn put_variant(&self, key: CacheKey, full_key: String, variant: StoredVariant) {
+        let (meta, bytes) = match &variant {
+            StoredVariant::Original(WhyOriginal::TooLarge) => {
+                self.keep_hot(key, Hot::Variant(variant));
+                return;
+            }
+            StoredVariant::Original(why) => (VariantMeta::Original(*why), Bytes::new()),
+            StoredVariant::Made(made) => match &made.body {
+                StoredBody::Whole(bytes) => (VariantMeta::Made(made.facts.clone()), bytes.clone()),
+                // It was read from this very entry.
+                StoredBody::File(_) => return,
+            },
+        };
+        self.keep_hot(key, Hot::Variant(variant));
+        self.write(key, full_key, &meta, bytes).await;
+    }
+
+    /// Forgets what is stored under `key`.
+    pub async fn remove(&self, key: CacheKey) {
+        self.hot.invalidate(&key);
+        let disk = Arc::clone(&self.disk);
+        run_blocking(move || disk.remove(key)).await;
+    }
+
+    /// What memory holds.
+    #[must_use]
+    pub fn memory_usage(&self) -> MemoryUsage {
+        MemoryUsage { entries: self.hot.entry_count(), bytes: self.hot.weighted_size() }
+    }
+
+    /// What the disk holds.
+    #[must_use]
+    pub fn disk_usage(&self) -> Usage {
+        self.disk.usage()
+    }
+
+    fn keep_hot(&self, key: CacheKey, hot: Hot) {
+        if u64::from(hot.weight()) <= HOT_OBJECT_BYTES {
+            self.hot.insert(key, hot);
+        } else {
+            // An older, smaller one must not outlive it.
+            self.hot.invalidate(&key);
+        }
+    }
+
+    async fn load<M: DeserializeOwned + Send + 'static>(
+        &self,
+        key: CacheKey,
+        full_key: impl FnOnce() -> String,
+    ) -> Option<(M, StoredBody)> {
+        if matches!(self.disk.contains(key), Presence::No) {
+            return None;
+        }
+        let disk = Arc::clone(&self.disk);
+        let full_key = full_key();
+        run_blocking(move || {
+            let DiskEntry { meta, body } = disk.get(key, &full_key)?;
+            let Ok(meta) = serde_json::from_slice(&meta) else {
+                // Written by another version of this program.
+                disk.remove(key);
+                return None;
+            };
+            let body = match body {
+                DiskBody::Whole(bytes) => StoredBody::Whole(bytes),
+                DiskBody::File { file, offset, len } => StoredBody::File(Arc::new(StoredFile { file, offset, len })),
+            };
+            Some((meta, body))
+        })
+        .await
+        .flatten()
+    }
+
+    /// Writes to disk. A disk that fails loses the entry, nothing else: it is made again.
+    async fn write(&self, key: CacheKey, full_key: String, meta: &impl Serialize, body: Bytes) {
+        let Ok(meta) = serde_json::to_vec(meta) else { return };
+        let disk = Arc::clone(&self.disk);
+        let written = run_blocking(move || disk.put(key, &full_key, &meta, &body)).await;
+        if let Some(Err(error)) = written {
+            tracing::debug!(%error, "an entry was not written to disk");
+        }
+    }
+}
+
+/// Runs what may block; `None` where the runtime is shutting down.
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}

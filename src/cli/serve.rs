@@ -1,0 +1,55 @@
+//! `serve`: runs until SIGTERM or SIGINT, reads its sites anew at SIGHUP.
+
+use std::pin::pin;
+
+use tokio::signal::unix::SignalKind;
+
+use super::{Source, asked_to_stop, listen};
+use crate::{
+    app::{App, Reloader, Stopper},
+    telemetry::log,
+};
+
+pub(super) async fn serve(source: Source) -> anyhow::Result<()> {
+    let config = source.read()?;
+    let _lines = log::start(&config.log)?;
+    let app = App::assemble(config)?;
+    let listeners = app.bind().await?;
+    for address in listeners.edge_addresses()? {
+        tracing::info!(%address, "serving");
+    }
+    tracing::info!(address = %listeners.admin_address()?, "metrics and health");
+    let watching = tokio::spawn(watch_signals(source, app.stopper(), app.reloader()));
+    app.run(listeners).await?;
+    watching.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn watch_signals(source: Source, stopper: Stopper, reloader: Reloader) -> anyhow::Result<()> {
+    let mut hang_up = listen(SignalKind::hangup())?;
+    let mut stop = pin!(asked_to_stop());
+    loop {
+        tokio::select! {
+            stopped = &mut stop => {
+                stopper.stop();
+                return stopped;
+            }
+            _ = hang_up.recv() => reload(&source, &reloader),
+        }
+    }
+}
+
+/// A configuration that is not valid changes nothing: what runs goes on.
+fn reload(source: &Source, reloader: &Reloader) {
+    match source.read() {
+        Err(error) => tracing::error!(%error, "the configuration is not valid; the old one stays in effect"),
+        Ok(config) => {
+            let restart_needed = reloader.reload(&config);
+            tracing::info!(sites = config.sites.len(), "sites reloaded");
+            if !restart_needed.is_empty() {
+                tracing::warn!(sections = restart_needed.join(", "), "these sections changed and need a restart");
+            }
+        }
+    }
+}

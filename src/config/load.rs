@@ -1,0 +1,339 @@
+//! Reads the configuration: file, then environment, then the checks that a type cannot express. Each error names the
+//! file, the key and what is allowed.
+
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use url::{Host, Url};
+
+use super::schema::{Config, MIN_CACHE_BYTES, MIN_MEMORY_BUDGET, SiteConfig};
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("{}: cannot be read: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{}: not valid TOML: {cause}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and what was expected there.
+        cause: Box<toml::de::Error>,
+    },
+    /// A key is unknown, or its value is not allowed.
+    #[error("{source_name}: {key}: {problem}")]
+    Key {
+        /// The file, or `environment`.
+        source_name: String,
+        /// The key's full path, such as `cache.memory_bytes`.
+        key: String,
+        /// What is wrong, and what is allowed.
+        problem: String,
+    },
+}
+
+const ENVIRONMENT_PREFIX: &str = "LIGHTMETER__";
+
+/// Reads `path`, lets the environment (`LIGHTMETER__EDGE__HTTP=…`) override its keys, and validates the result.
+///
+/// # Errors
+/// [`ConfigError`], naming file, key and remedy.
+pub fn from_file(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Result<Config, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
+    let table = text
+        .parse::<toml::Table>()
+        .map_err(|cause| ConfigError::Syntax { path: path.to_owned(), cause: Box::new(cause) })?;
+    from_table(table, &path.display().to_string(), environment)
+}
+
+/// The configuration of `serve --origin URL`: defaults, the environment, and one site for every host. An origin that is
+/// named by a private or loopback address is allowed: the operator typed it.
+///
+/// # Errors
+/// [`ConfigError`] if the URL cannot be an origin or the environment holds a bad value.
+pub fn from_origin(
+    origin: &Url,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    let mut config = from_table(toml::Table::new(), "command line", environment)?;
+    let mut site = toml::Table::new();
+    site.insert("id".to_owned(), "default".into());
+    site.insert("hosts".to_owned(), vec!["*"].into());
+    site.insert("origin".to_owned(), origin.as_str().into());
+    site.insert("allow_private_origin".to_owned(), is_local(origin).into());
+    config.sites = vec![read(toml::Value::Table(site), "command line", "origin")?];
+    validate(&config).map_err(|(key, problem)| key_error("command line", &key, problem))?;
+    Ok(config)
+}
+
+fn is_local(origin: &Url) -> bool {
+    match origin.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_private(),
+        Some(Host::Ipv6(address)) => address.is_loopback() || address.is_unique_local(),
+        None => false,
+    }
+}
+
+fn from_table(
+    mut table: toml::Table,
+    source_name: &str,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    for (name, value) in environment {
+        if let Some(path) = name.strip_prefix(ENVIRONMENT_PREFIX) {
+            override_key(&mut table, &name, path, &value)?;
+        }
+    }
+    let config: Config = read(toml::Value::Table(table), source_name, "")?;
+    validate(&config).map_err(|(key, problem)| key_error(source_name, &key, problem))?;
+    Ok(config)
+}
+
+fn read<'de, T: Deserialize<'de>>(value: toml::Value, source_name: &str, root: &str) -> Result<T, ConfigError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let key = if path == "." { root.to_owned() } else { path };
+        key_error(source_name, &key, error.into_inner().to_string().trim().to_owned())
+    })
+}
+
+fn key_error(source_name: &str, key: &str, problem: String) -> ConfigError {
+    let key = if key.is_empty() { "top level" } else { key };
+    ConfigError::Key { source_name: source_name.to_owned(), key: key.to_owned(), problem }
+}
+
+/// Puts an environment variable's value at its place: `EDGE__HTTP` is `edge.http`. A value that reads as a TOML value
+/// (number, boolean, list) is one; anything else is text.
+fn override_key(table: &mut toml::Table, name: &str, path: &str, value: &str) -> Result<(), ConfigError> {
+    let keys: Vec<String> = path.split("__").map(str::to_ascii_lowercase).collect();
+    let Some((last, parents)) = keys.split_last() else { return Ok(()) };
+    let mut place = table;
+    for parent in parents {
+        let entry = place.entry(parent.clone()).or_insert_with(|| toml::Table::new().into());
+        let toml::Value::Table(next) = entry else {
+            let problem = format!("`{parent}` is not a table, so the environment cannot set a key inside it");
+            return Err(key_error("environment", name, problem));
+        };
+        place = next;
+    }
+    let parsed = format!("value = {value}").parse::<toml::Table>().ok().and_then(|mut parsed| parsed.remove("value"));
+    place.insert(last.clone(), parsed.unwrap_or_else(|| value.into()));
+    Ok(())
+}
+
+type Refusal = (String, String);
+
+fn refuse<T>(key: impl Into<String>, problem: impl Into<String>) -> Result<T, Refusal> {
+    Err((key.into(), problem.into()))
+}
+
+fn validate(config: &Config) -> Result<(), Refusal> {
+    validate_limits(config)?;
+    let mut accounts = HashSet::new();
+    for account in &config.accounts {
+        if !accounts.insert(account.id.as_str()) {
+            return refuse("account.id", format!("{:?} stands twice: ids must differ", account.id));
+        }
+    }
+    let mut ids = HashSet::new();
+    let mut hosts = HashSet::new();
+    for (position, site) in config.sites.iter().enumerate() {
+        let key = |name: &str| format!("site[{position}].{name}");
+        if site.id.is_empty() || !ids.insert(site.id.as_str()) {
+            return refuse(key("id"), format!("{:?} is empty or stands twice: ids must differ", site.id));
+        }
+        if let Some(account) = &site.account
+            && !accounts.contains(account.as_str())
+        {
+            return refuse(key("account"), format!("there is no [[account]] with id = {account:?}"));
+        }
+        validate_site(site, &key, &mut hosts)?;
+    }
+    Ok(())
+}
+
+fn validate_limits(config: &Config) -> Result<(), Refusal> {
+    if config.edge.http.is_empty() {
+        return refuse("edge.http", "needs at least one address, such as \"127.0.0.1:8080\"");
+    }
+    if !is_token(&config.edge.name) {
+        return refuse("edge.name", "must be a token: letters, digits and -._ only");
+    }
+    if config.edge.max_connections == 0 || config.origin.max_requests == 0 {
+        return refuse("edge.max_connections, origin.max_requests", "must be at least 1");
+    }
+    if config.images.memory_budget.0 < MIN_MEMORY_BUDGET {
+        return refuse("images.memory_budget", "must be at least \"32MiB\"");
+    }
+    if config.cache.memory_bytes.0 < MIN_CACHE_BYTES || config.cache.disk_bytes.0 < MIN_CACHE_BYTES {
+        return refuse("cache.memory_bytes, cache.disk_bytes", "must be at least \"64KiB\"");
+    }
+    if !(1..=100).contains(&config.images.quality) {
+        return refuse("images.quality", "must be from 1 to 100");
+    }
+    if config.admin.token.is_some() && config.admin.token_file.is_some() {
+        return refuse("admin.token_file", "give either token or token_file, not both");
+    }
+    if config.dev.test_clock {
+        return refuse("dev.test_clock", "this version has no test clock: must be false");
+    }
+    Ok(())
+}
+
+fn validate_site<'c>(
+    site: &'c SiteConfig,
+    key: &dyn Fn(&str) -> String,
+    hosts: &mut HashSet<&'c str>,
+) -> Result<(), Refusal> {
+    if site.hosts.is_empty() {
+        return refuse(key("hosts"), "needs at least one host, such as \"img.shop.example\" or \"*.shop.example\"");
+    }
+    for host in &site.hosts {
+        if host != "*" && !is_host_pattern(host) {
+            let problem =
+                format!("{host:?}: expected a lower-case host name, \"*.example.com\" or \"*\", without port");
+            return refuse(key("hosts"), problem);
+        }
+        if !hosts.insert(host) {
+            return refuse(key("hosts"), format!("{host:?} belongs to another site already"));
+        }
+    }
+    for source in &site.sources {
+        if !is_host_pattern(source) {
+            return refuse(
+                key("sources"),
+                format!("{source:?}: expected a host name or \"*.example.com\", without port"),
+            );
+        }
+    }
+    let origin = &site.origin;
+    let plain = origin.query().is_none() && origin.fragment().is_none() && origin.username().is_empty();
+    if !matches!(origin.scheme(), "http" | "https") || origin.host().is_none() || !plain {
+        let problem = format!("{origin}: expected an http or https URL without user, query or fragment");
+        return refuse(key("origin"), problem);
+    }
+    if site.quality.is_some_and(|quality| !(1..=100).contains(&quality)) {
+        return refuse(key("quality"), "must be from 1 to 100");
+    }
+    Ok(())
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+}
+
+/// A host name as URLs write it (lower case, an IPv6 address in brackets), perhaps with `*.` before it.
+fn is_host_pattern(pattern: &str) -> bool {
+    let name = pattern.strip_prefix("*.").unwrap_or(pattern);
+    Host::parse(name).is_ok_and(|host| host.to_string() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{FirstView, Tariff};
+
+    fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let table = text.parse::<toml::Table>().unwrap();
+        from_table(table, "lightmeter.toml", environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+    }
+
+    const SITE: &str = "[[site]]\nid = 'shop'\nhosts = ['img.shop.example']\norigin = 'https://shop.example'\n";
+
+    #[test]
+    fn a_small_file_gets_defaults_for_the_rest() {
+        let config = load(SITE, &[]).unwrap();
+        assert_eq!(config.sites[0].first_view, FirstView::default());
+        assert_eq!(config.sites[0].tariff, Tariff::Variants);
+        assert_eq!(config.cache.memory_bytes.0, 512 << 20);
+    }
+
+    #[test]
+    fn the_documented_file_is_valid_and_names_every_key() {
+        let documented = include_str!("../../config/lightmeter.toml");
+        let config = load(documented, &[]).unwrap();
+        assert_eq!(config.sites.len(), 1);
+        let effective = toml::Table::try_from(&config).unwrap();
+        for (section, keys) in &effective {
+            let keys = match keys {
+                toml::Value::Table(keys) => keys.keys().cloned().collect(),
+                toml::Value::Array(entries) => entries[0].as_table().unwrap().keys().cloned().collect(),
+                _ => vec![section.clone()],
+            };
+            for key in keys {
+                assert!(documented.contains(&key), "{section}.{key} is not documented");
+            }
+        }
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let environment = [
+            ("LIGHTMETER__EDGE__HTTP", "127.0.0.1:9999"),
+            ("LIGHTMETER__CACHE__MEMORY_BYTES", "1MiB"),
+            ("LIGHTMETER__IMAGES__AVIF__ENCODER", "ravif"),
+            ("LIGHTMETER__ORIGIN__MAX_REDIRECTS", "2"),
+            ("UNRELATED", "x"),
+        ];
+        let config = load(&format!("[cache]\nmemory_bytes = '2MiB'\n{SITE}"), &environment).unwrap();
+        assert_eq!(config.edge.http[0].port(), 9999);
+        assert_eq!(config.cache.memory_bytes.0, 1 << 20);
+        assert_eq!(config.origin.max_redirects, 2);
+    }
+
+    #[test]
+    fn an_error_names_file_key_and_remedy() {
+        let table = [
+            ("[cache]\nmemory_bytes = 'lots'", "lightmeter.toml: cache.memory_bytes: ", "512MiB"),
+            ("[cache]\nmemroy_bytes = 1", "lightmeter.toml: cache.memroy_bytes: ", "memory_bytes"),
+            ("[edge]\nhttp = 'nowhere'", "lightmeter.toml: edge.http: ", "127.0.0.1:8080"),
+            ("[edge]\nheader_timeout = 5", "lightmeter.toml: edge.header_timeout: ", "300ms"),
+            ("nonsense = 1", "lightmeter.toml: nonsense: ", "expected one of"),
+            ("[[site]]\nid='a'\nhosts=[]\norigin='https://a.example'", "site[0].hosts: ", "needs at least one"),
+            ("[[site]]\nid='a'\nhosts=['A.example']\norigin='https://a.example'", "site[0].hosts: ", "lower-case"),
+            ("[[site]]\nid='a'\nhosts=['a.example']\norigin='ftp://a.example'", "site[0].origin: ", "http or https"),
+            (
+                "[[site]]\nid='a'\nhosts=['a.example']\norigin='https://a.example'\nfirst_view='soon'",
+                "site[0].first_view: ",
+                "\"always\"",
+            ),
+            (
+                "[[site]]\nid='a'\naccount='x'\nhosts=['a.example']\norigin='https://a.example'",
+                "site[0].account: ",
+                "[[account]]",
+            ),
+            ("[images]\nmemory_budget='1MiB'", "images.memory_budget: ", "32MiB"),
+            ("[images.avif]\nencoder='svt'", "images.avif.encoder: ", "libaom"),
+        ];
+        for (text, place, remedy) in table {
+            let message = load(text, &[]).unwrap_err().to_string();
+            assert!(message.contains(place) && message.contains(remedy), "{text:?} gave {message:?}");
+        }
+    }
+
+    #[test]
+    fn two_sites_cannot_share_a_host() {
+        let error = load(&format!("{SITE}{}", SITE.replace("'shop'", "'other'")), &[]).unwrap_err();
+        assert!(error.to_string().contains("belongs to another site"), "{error}");
+    }
+
+    #[test]
+    fn an_origin_on_the_command_line_may_be_private_only_where_it_says_so() {
+        let local = from_origin(&"http://127.0.0.1:9000".parse().unwrap(), []).unwrap();
+        assert!(local.sites[0].allow_private_origin);
+        let public = from_origin(&"https://shop.example".parse().unwrap(), []).unwrap();
+        assert!(!public.sites[0].allow_private_origin);
+    }
+}

@@ -1,0 +1,408 @@
+//! What may stand in the configuration, with the defaults. `config/lightmeter.toml` documents each key for operators;
+//! an unknown key is an error.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use url::Url;
+
+use super::units::{ByteSize, Span};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// The whole configuration.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The side that visitors see.
+    pub edge: Edge,
+    /// Metrics and health.
+    pub admin: Admin,
+    /// Where state is kept.
+    pub storage: Storage,
+    /// Bounds of the cache.
+    pub cache: Cache,
+    /// Timeouts and limits towards origins.
+    pub origin: Origin,
+    /// Bounds and settings of the codec work.
+    pub images: Images,
+    /// Logs.
+    pub log: Log,
+    /// Switches for development.
+    pub dev: Dev,
+    /// Who the sites belong to.
+    #[serde(rename = "account")]
+    pub accounts: Vec<AccountConfig>,
+    /// The sites served.
+    #[serde(rename = "site")]
+    pub sites: Vec<SiteConfig>,
+}
+
+/// `[edge]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Edge {
+    /// Where plain HTTP/1.1 and HTTP/2 with prior knowledge are served.
+    #[serde(deserialize_with = "one_or_many", serialize_with = "as_list")]
+    pub http: Vec<SocketAddr>,
+    /// This installation's name in `Via` and `CDN-Loop` (an RFC 9110 token).
+    pub name: String,
+    /// Connections open at once; further ones wait in the listen queue.
+    pub max_connections: usize,
+    /// Longest wait for a request's head, an idle keep-alive connection included.
+    pub header_timeout: Span,
+    /// Longest wait for a client to take a piece of a response.
+    pub write_timeout: Span,
+    /// How long connections may finish their work after SIGTERM.
+    pub drain_timeout: Span,
+}
+
+impl Default for Edge {
+    fn default() -> Self {
+        Self {
+            http: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            name: "lightmeter".to_owned(),
+            max_connections: 10_000,
+            header_timeout: Span(Duration::from_secs(30)),
+            write_timeout: Span(Duration::from_secs(30)),
+            drain_timeout: Span(Duration::from_secs(30)),
+        }
+    }
+}
+
+/// `[admin]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// Where `/metrics`, `/healthz` and `/readyz` are served.
+    pub listen: SocketAddr,
+    /// The operator's token; never printed.
+    #[serde(skip_serializing)]
+    pub token: Option<String>,
+    /// A file that holds the operator's token.
+    pub token_file: Option<PathBuf>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9180)), token: None, token_file: None }
+    }
+}
+
+/// `[storage]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    /// The directory of the disk cache.
+    pub data_dir: PathBuf,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { data_dir: PathBuf::from("./data") }
+    }
+}
+
+/// `[cache]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cache {
+    /// Bytes of hot entries held in memory.
+    pub memory_bytes: ByteSize,
+    /// Bytes of entries on disk.
+    pub disk_bytes: ByteSize,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { memory_bytes: ByteSize(512 * MIB), disk_bytes: ByteSize(20 * GIB) }
+    }
+}
+
+/// `[origin]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Origin {
+    /// Name resolution and connecting together.
+    pub connect_timeout: Span,
+    /// From sending a request to its response's head; for passed-through requests too, uploads apart.
+    pub first_byte_timeout: Span,
+    /// A whole image fetch, redirects and body included.
+    pub total_timeout: Span,
+    /// Longest pause inside a passed-through body.
+    pub idle_timeout: Span,
+    /// An original larger than this is passed through, not developed.
+    pub max_body_bytes: ByteSize,
+    /// Redirects followed for an image.
+    pub max_redirects: usize,
+    /// Requests to origins under way at once; further ones get 503.
+    pub max_requests: usize,
+    /// How long a failure (no connection, timeout, 5xx) is remembered before the origin is asked again.
+    pub failure_ttl: Span,
+    /// How long a 404 or 410 for an image is remembered where the origin does not say.
+    pub not_found_ttl: Span,
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Span(Duration::from_secs(2)),
+            first_byte_timeout: Span(Duration::from_secs(10)),
+            total_timeout: Span(Duration::from_secs(30)),
+            idle_timeout: Span(Duration::from_secs(60)),
+            max_body_bytes: ByteSize(64 * MIB),
+            max_redirects: 4,
+            max_requests: 1_024,
+            failure_ttl: Span(Duration::from_secs(2)),
+            not_found_ttl: Span(Duration::from_secs(10)),
+        }
+    }
+}
+
+/// `[images]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Images {
+    /// Memory of all codec work together: three quarters admit jobs, one quarter holds originals under way.
+    pub memory_budget: ByteSize,
+    /// A source with more pixels is passed through.
+    pub max_pixels: u64,
+    /// A request for more output pixels is refused.
+    pub max_output_pixels: u64,
+    /// Jobs waiting for a core; beyond it originals are served.
+    pub max_queue: usize,
+    /// Codec threads; 0 is one a core.
+    pub threads: usize,
+    /// Default quality, 1-100, where neither request nor site names one.
+    pub quality: u8,
+    /// Make first-view AVIFs again, smaller, when the machine is idle.
+    pub refine: bool,
+    /// How long a source that could not be developed is not tried again.
+    pub undevelopable_ttl: Span,
+    /// AVIF.
+    pub avif: Avif,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self {
+            memory_budget: ByteSize(GIB),
+            max_pixels: 100_000_000,
+            max_output_pixels: 50_000_000,
+            max_queue: 256,
+            threads: 0,
+            quality: 80,
+            refine: true,
+            undevelopable_ttl: Span(Duration::from_secs(3_600)),
+            avif: Avif::default(),
+        }
+    }
+}
+
+/// `[images.avif]`
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Avif {
+    /// Which encoder makes AVIF.
+    pub encoder: AvifEncoder,
+}
+
+/// An AVIF encoder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AvifEncoder {
+    /// libaom: eight to ten times cheaper at the same bytes and quality.
+    #[default]
+    Libaom,
+    /// rav1e behind ravif: Rust only.
+    Ravif,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// How lines are written, to standard error.
+    pub format: LogFormat,
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or `tracing` directives.
+    pub level: String,
+    /// Whether each request is logged.
+    pub access: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Human, level: "info".to_owned(), access: true }
+    }
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[dev]`
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dev {
+    /// Reserved: must be false.
+    pub test_clock: bool,
+}
+
+/// `[[account]]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountConfig {
+    /// The account's name in `account` of its sites.
+    pub id: String,
+    /// The account's plan.
+    #[serde(default = "free_plan")]
+    pub plan: String,
+}
+
+fn free_plan() -> String {
+    "free".to_owned()
+}
+
+/// `[[site]]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteConfig {
+    /// The site's name in metrics, logs and cache keys.
+    pub id: String,
+    /// The account that pays.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// Host names served, exact, `*.example.com`, or `*` for any.
+    pub hosts: Vec<String>,
+    /// Where originals live; the request's path is appended.
+    pub origin: Url,
+    /// How usage becomes credits.
+    #[serde(default)]
+    pub tariff: Tariff,
+    /// What is served when the credits are gone.
+    #[serde(default)]
+    pub essential: Essential,
+    /// What the first view of a variant gets.
+    #[serde(default)]
+    pub first_view: FirstView,
+    /// Further hosts that URL-style requests and redirects may name: exact or `*.example.com`.
+    #[serde(default)]
+    pub sources: Vec<String>,
+    /// Whether origins on private and loopback addresses may be asked.
+    #[serde(default)]
+    pub allow_private_origin: bool,
+    /// Freshness of originals whose origin says nothing.
+    #[serde(default = "one_hour")]
+    pub default_ttl: Span,
+    /// `max-age` of an original that stands in for a variant that is not ready.
+    #[serde(default = "ten_seconds")]
+    pub fallback_ttl: Span,
+    /// Quality 1-100 for this site.
+    #[serde(default)]
+    pub quality: Option<u8>,
+}
+
+fn one_hour() -> Span {
+    Span(Duration::from_secs(3_600))
+}
+
+fn ten_seconds() -> Span {
+    Span(Duration::from_secs(10))
+}
+
+/// How usage becomes credits (`billing.md`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tariff {
+    /// Per image size and format every 30 days.
+    #[default]
+    Variants,
+    /// Per byte delivered.
+    Egress,
+}
+
+/// What is served when the credits are gone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Essential {
+    /// Originals.
+    #[default]
+    Live,
+    /// What is already optimized.
+    Local,
+}
+
+/// What the first view of a variant gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstView {
+    /// The original at once; the variant is made meanwhile.
+    Original,
+    /// The variant if it is ready within this time of the request's arrival, else the original.
+    Within(Duration),
+    /// The variant, as long as it takes.
+    Always,
+}
+
+impl Default for FirstView {
+    fn default() -> Self {
+        Self::Within(Duration::from_millis(300))
+    }
+}
+
+impl<'de> Deserialize<'de> for FirstView {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "original" => Ok(Self::Original),
+            "always" => Ok(Self::Always),
+            other => Span::from_str(other).map(|span| Self::Within(span.0)).map_err(|_| {
+                de::Error::custom(format_args!(
+                    "invalid value {other:?}: expected \"original\", \"always\" or a duration such as \"300ms\""
+                ))
+            }),
+        }
+    }
+}
+
+impl Serialize for FirstView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Original => serializer.serialize_str("original"),
+            Self::Within(duration) => serializer.collect_str(&Span(*duration)),
+            Self::Always => serializer.serialize_str("always"),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(SocketAddr),
+    Many(Vec<SocketAddr>),
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+    match OneOrMany::deserialize(deserializer) {
+        Ok(OneOrMany::One(address)) => Ok(vec![address]),
+        Ok(OneOrMany::Many(addresses)) => Ok(addresses),
+        Err(_) => Err(de::Error::custom("expected an address such as \"127.0.0.1:8080\", or a list of them")),
+    }
+}
+
+fn as_list<S: Serializer>(addresses: &[SocketAddr], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(addresses)
+}
+
+/// The smallest memory budget that can develop anything worth the name.
+pub(super) const MIN_MEMORY_BUDGET: u64 = 32 * MIB;
+/// The smallest cache that holds an image.
+pub(super) const MIN_CACHE_BYTES: u64 = 64 * KIB;

@@ -1,0 +1,369 @@
+//! Makes variants: tries the formats that a client takes, best first, keeps the first that has fewer bytes than the original,
+//! and remembers what was not worth keeping.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::{
+    fill::{Fill, WholeSource},
+    flights::{Flights, Joined, Waiting},
+    pool::{Admission, NotAdmitted, Pool},
+    refine::RefineJob,
+    sources::{SourceSpec, Sources},
+};
+use crate::{
+    cache::{
+        object::{Make, SourceHead, StoredBody, StoredVariant, Variant, Verdict},
+        tiers::Cache,
+    },
+    http::time::UnixSeconds,
+    image::{
+        self, Developed as Picture, Effort, ImageError, Probe, Settings, format::OutputFormat,
+        why_original::WhyOriginal,
+    },
+    origin::error::FetchError,
+    request::{
+        Candidate, Candidates, Transform,
+        key::{variant_key, work_key},
+    },
+    telemetry::metrics::Metrics,
+};
+
+/// What is to be made, of what.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The source.
+    pub spec: SourceSpec,
+    /// What is done to it; its quality is decided.
+    pub transform: Transform,
+    /// Formats to try.
+    pub candidates: Candidates,
+}
+
+/// Where a job's original is.
+#[derive(Debug, Clone)]
+pub enum Origination {
+    /// In the cache.
+    Stored(Arc<SourceHead>),
+    /// On its way in.
+    Filling(Arc<Fill>),
+}
+
+/// What came of a job.
+#[derive(Debug, Clone)]
+pub enum Developed {
+    /// A variant, made now or by another meanwhile.
+    Variant(Arc<Variant>, Arc<SourceHead>, Stages),
+    /// The original is to be served.
+    Original(WhyOriginal),
+    /// The original did not come.
+    Failed(FetchError),
+}
+
+/// How long the stages took, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Stages {
+    /// Decoding.
+    pub decode_ms: f64,
+    /// Resizing.
+    pub resize_ms: f64,
+    /// Encoding.
+    pub encode_ms: f64,
+}
+
+/// Makes variants.
+#[derive(Debug)]
+pub struct Developer {
+    cache: Arc<Cache>,
+    sources: Arc<Sources>,
+    pool: Arc<Pool>,
+    flights: Arc<Flights<Developed>>,
+    settings: Settings,
+    undevelopable_ttl: std::time::Duration,
+    refinements: Option<mpsc::Sender<RefineJob>>,
+    metrics: Arc<Metrics>,
+}
+
+/// What a developer works with.
+pub struct Tools {
+    /// Where variants are kept.
+    pub cache: Arc<Cache>,
+    /// Where originals come from.
+    pub sources: Arc<Sources>,
+    /// Where codecs run.
+    pub pool: Arc<Pool>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where first-view AVIFs are put down to be made again; none to leave them as they are.
+    pub refinements: Option<mpsc::Sender<RefineJob>>,
+}
+
+impl Developer {
+    /// A developer with its tools.
+    #[must_use]
+    pub fn new(tools: Tools, settings: Settings, undevelopable_ttl: std::time::Duration) -> Self {
+        let Tools { cache, sources, pool, metrics, refinements } = tools;
+        Self { cache, sources, pool, flights: Arc::default(), settings, undevelopable_ttl, refinements, metrics }
+    }
+
+    /// Whether one more job would be taken.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.pool.has_room()
+    }
+
+    /// Begins a job, or joins the one under way; it goes on when all who wait go away.
+    #[must_use]
+    pub fn begin(self: &Arc<Self>, job: Job, origination: Origination) -> Waiting<Developed> {
+        let key = work_key(job.spec.key, &job.transform, job.candidates);
+        match self.flights.join(key) {
+            Joined::UnderWay(waiting) => waiting,
+            Joined::First(landing, waiting) => {
+                let developer = Arc::clone(self);
+                tokio::spawn(async move { landing.land(developer.work(&job, origination).await) });
+                waiting
+            }
+        }
+    }
+
+    async fn work(&self, job: &Job, origination: Origination) -> Developed {
+        let source = match self.whole(job, origination).await {
+            Ok(source) => source,
+            Err(developed) => return developed,
+        };
+        let probe = match image::probe(&source.bytes) {
+            Ok(probe) => probe,
+            Err(error) => return self.give_up(job, &source, &error).await,
+        };
+        if let Err(why) = self.developable(&probe, &job.transform) {
+            return self.remember(job, &source, why).await;
+        }
+        self.try_candidates(job, &source, &probe).await
+    }
+
+    /// The original, whole and in memory, with its place in the budget of originals.
+    async fn whole(&self, job: &Job, origination: Origination) -> Result<WholeSource, Developed> {
+        let head = match origination {
+            Origination::Filling(fill) => return fill.whole().await.map_err(Developed::Failed),
+            Origination::Stored(head) => head,
+        };
+        let Some(reserved) = self.sources.try_reserve(head.len) else {
+            return Err(Developed::Original(WhyOriginal::Busy));
+        };
+        let bytes = self.read_whole(job, &head).await.ok_or(Developed::Original(WhyOriginal::Busy))?;
+        Ok(WholeSource { head, bytes, reserved: Arc::new(reserved) })
+    }
+
+    async fn read_whole(&self, job: &Job, head: &Arc<SourceHead>) -> Option<Bytes> {
+        match self.sources.stored_body(&job.spec, head.version).await? {
+            StoredBody::Whole(bytes) => Some(bytes),
+            StoredBody::File(file) => tokio::task::spawn_blocking(move || file.read_at(0, file.len)).await.ok()?.ok(),
+        }
+    }
+
+    fn developable(&self, probe: &Probe, transform: &Transform) -> Result<(), WhyOriginal> {
+        use crate::request::transform::Animation;
+        if probe.animated && transform.animation == Animation::Keep {
+            return Err(WhyOriginal::Animated);
+        }
+        if u64::from(probe.width) * u64::from(probe.height) > self.settings.limits.max_pixels {
+            return Err(WhyOriginal::TooLarge);
+        }
+        Ok(())
+    }
+
+    async fn try_candidates(&self, job: &Job, source: &WholeSource, probe: &Probe) -> Developed {
+        let mut why = WhyOriginal::NotSmaller;
+        for candidate in job.candidates.as_slice() {
+            let format = match candidate {
+                Candidate::Format(format) => *format,
+                Candidate::SameAsSource => source.head.facts.input.same_output(),
+            };
+            match self.stored(job, &source.head, format).await {
+                Some(StoredVariant::Made(variant)) => {
+                    return Developed::Variant(variant, Arc::clone(&source.head), Stages::default());
+                }
+                Some(StoredVariant::Original(_)) => continue,
+                None => {}
+            }
+            match self.make(job, source, probe, format, Effort::FirstView).await {
+                Ok(Some((variant, stages))) => {
+                    self.put_down_for_refinement(job, source, format);
+                    return Developed::Variant(variant, Arc::clone(&source.head), stages);
+                }
+                Ok(None) => {}
+                // A format that costs less may still fit.
+                Err(Unmade::NotAdmitted(NotAdmitted::TooLarge)) => {
+                    why = WhyOriginal::TooLarge;
+                    self.store(job, &source.head, format, StoredVariant::Original(why)).await;
+                }
+                Err(Unmade::NotAdmitted(NotAdmitted::Busy)) => return Developed::Original(WhyOriginal::Busy),
+                Err(Unmade::Image(error)) if error.is_of_source() => return self.give_up(job, source, &error).await,
+                Err(Unmade::Image(error)) => {
+                    tracing::info!(site = &*job.spec.site, source = &*job.spec.source, %error, "a format is left out");
+                    why = error.why_original();
+                    self.store(job, &source.head, format, StoredVariant::Original(why)).await;
+                }
+            }
+        }
+        Developed::Original(why)
+    }
+
+    async fn stored(&self, job: &Job, head: &SourceHead, format: OutputFormat) -> Option<StoredVariant> {
+        let key = variant_key(job.spec.key, head.version, &job.transform, format);
+        self.cache.variant(key, || job.spec.name().variant_text(head.version, &job.transform, format)).await
+    }
+
+    /// Makes one variant and stores it; `None` where the original has no more bytes, which is stored too.
+    async fn make(
+        &self,
+        job: &Job,
+        source: &WholeSource,
+        probe: &Probe,
+        format: OutputFormat,
+        effort: Effort,
+    ) -> Result<Option<(Arc<Variant>, Stages)>, Unmade> {
+        let cost = image::cost(probe, &job.transform, format, &self.settings, effort)?;
+        let admission = self.pool.admit(cost).await?;
+        let work = Work { job, source, probe, format, effort };
+        let picture = self.encode(&work, admission).await?;
+        let stages = self.observe(&work, &picture);
+        Ok(self.keep(&work, picture).await.map(|variant| (variant, stages)))
+    }
+
+    /// Makes a first-view variant again with more effort, if the machine is idle; it takes the place of the first if it has
+    /// fewer bytes.
+    pub(super) async fn refine(&self, refinement: &RefineJob, source: &WholeSource) -> Refined {
+        let RefineJob { job, format, .. } = refinement;
+        let Some(StoredVariant::Made(first)) = self.stored(job, &source.head, *format).await else {
+            return Refined::Done;
+        };
+        if first.facts.make == Make::Refined {
+            return Refined::Done;
+        }
+        let Ok(probe) = image::probe(&source.bytes) else { return Refined::Done };
+        let Ok(cost) = image::cost(&probe, &job.transform, *format, &self.settings, Effort::Refined) else {
+            return Refined::Done;
+        };
+        let Some(admission) = self.pool.admit_if_idle(cost) else { return Refined::Later };
+        let work = Work { job, source, probe: &probe, format: *format, effort: Effort::Refined };
+        let Ok(picture) = self.encode(&work, admission).await else { return Refined::Done };
+        self.observe(&work, &picture);
+        if (picture.bytes.len() as u64) < first.body.len() {
+            self.keep(&work, picture).await;
+            self.metrics.refinements.inc();
+        }
+        Refined::Done
+    }
+
+    /// Bytes needed to hold a stored original while it is refined; see [`Sources::try_reserve`].
+    pub(super) async fn whole_for_refinement(&self, refinement: &RefineJob) -> Option<WholeSource> {
+        self.whole(&refinement.job, Origination::Stored(Arc::clone(&refinement.head))).await.ok()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.pool.is_idle()
+    }
+
+    async fn encode(&self, work: &Work<'_>, admission: Admission) -> Result<Picture, ImageError> {
+        let (bytes, probe, transform) = (work.source.bytes.clone(), work.probe.clone(), work.job.transform.clone());
+        let (format, effort, settings) = (work.format, work.effort, self.settings.clone());
+        let reserved: Arc<OwnedSemaphorePermit> = Arc::clone(&work.source.reserved);
+        self.pool
+            .run(admission, move || {
+                let _reserved = reserved;
+                image::develop(&bytes, &probe, &transform, format, &settings, effort)
+            })
+            .await
+            .unwrap_or(Err(ImageError::CodecPanicked))
+    }
+
+    /// Stores what was made if it has fewer bytes than the original, else that it has not.
+    async fn keep(&self, work: &Work<'_>, picture: Picture) -> Option<Arc<Variant>> {
+        let Work { job, source, format, effort, .. } = work;
+        let make = match effort {
+            Effort::FirstView => Make::FirstView,
+            Effort::Refined => Make::Refined,
+        };
+        let (variant, made) = if (picture.bytes.len() as u64) < source.head.len {
+            let size = (picture.width, picture.height);
+            let made = Arc::new(Variant::made(picture.bytes.into(), *format, size, make, source.head.len));
+            (StoredVariant::Made(Arc::clone(&made)), Some(made))
+        } else {
+            (StoredVariant::Original(WhyOriginal::NotSmaller), None)
+        };
+        self.store(job, &source.head, *format, variant).await;
+        made
+    }
+
+    async fn store(&self, job: &Job, head: &SourceHead, format: OutputFormat, variant: StoredVariant) {
+        let key = variant_key(job.spec.key, head.version, &job.transform, format);
+        let text = job.spec.name().variant_text(head.version, &job.transform, format);
+        self.cache.put_variant(key, text, variant).await;
+    }
+
+    fn observe(&self, work: &Work<'_>, picture: &Picture) -> Stages {
+        let times = picture.stages;
+        let milliseconds = |span: std::time::Duration| span.as_secs_f64() * 1e3;
+        self.metrics.observe_stages(work.format, times.decode, times.resize, times.encode);
+        Stages {
+            decode_ms: milliseconds(times.decode),
+            resize_ms: milliseconds(times.resize),
+            encode_ms: milliseconds(times.encode),
+        }
+    }
+
+    fn put_down_for_refinement(&self, job: &Job, source: &WholeSource, format: OutputFormat) {
+        if format != OutputFormat::Avif {
+            return;
+        }
+        if let Some(refinements) = &self.refinements {
+            let refinement = RefineJob { job: job.clone(), head: Arc::clone(&source.head), format };
+            // A full list: this one stays as it is, until it is made anew.
+            let _ = refinements.try_send(refinement);
+        }
+    }
+
+    async fn give_up(&self, job: &Job, source: &WholeSource, error: &ImageError) -> Developed {
+        let why = error.why_original();
+        tracing::info!(site = &*job.spec.site, source = &*job.spec.source, %error, "an original is served as it is");
+        self.remember(job, source, why).await
+    }
+
+    /// Remembers for a while that a source cannot be developed, whatever is asked of it.
+    async fn remember(&self, job: &Job, source: &WholeSource, why: WhyOriginal) -> Developed {
+        let until = UnixSeconds::now().plus(self.undevelopable_ttl);
+        let head = Arc::new(SourceHead { verdict: Some(Verdict { why, until }), ..(*source.head).clone() });
+        self.cache.put_head(job.spec.key, job.spec.name().text(), head).await;
+        Developed::Original(why)
+    }
+}
+
+/// Whether a refinement is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refined {
+    /// Yes, whether or not it gave anything.
+    Done,
+    /// The machine was busy.
+    Later,
+}
+
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    job: &'a Job,
+    source: &'a WholeSource,
+    probe: &'a Probe,
+    format: OutputFormat,
+    effort: Effort,
+}
+
+/// Why a variant was not made.
+#[derive(Debug, thiserror::Error)]
+enum Unmade {
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
+    #[error(transparent)]
+    Image(#[from] ImageError),
+}

@@ -1,0 +1,275 @@
+//! Response bodies, and what is known when one is through: how many bytes the connection took. A body is handed over in
+//! pieces of at most 64 KiB, so that what was sent of an aborted download is known to within one piece.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::stream::{Stream, unfold};
+use http::{Method, StatusCode, uri::PathAndQuery};
+use http_body::{Body, Frame, SizeHint};
+
+use super::sites::Site;
+use crate::{
+    cache::object::{StoredBody, StoredFile},
+    develop::fill::FillReader,
+    develop::variants::Stages,
+    origin::{error::FetchError, fetch::OriginResponse},
+    telemetry::{
+        metrics::Metrics,
+        outcome::{Delivered, Outcome},
+    },
+};
+
+/// The most that is handed to a connection at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// How much of a file is read at once.
+const READ_BYTES: u64 = 256 * 1024;
+
+/// Why a body broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The origin's did.
+    #[error(transparent)]
+    Origin(#[from] FetchError),
+    /// The disk's did.
+    #[error("cannot read the cache: {0}")]
+    Disk(#[from] std::io::Error),
+}
+
+type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
+
+/// A response's body.
+pub struct EdgeBody {
+    content: Content,
+    sent: u64,
+    report: Option<Report>,
+}
+
+enum Content {
+    Whole(Bytes),
+    Pieces { pieces: Pieces, left: Option<u64> },
+}
+
+impl EdgeBody {
+    /// No body.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self::whole(Bytes::new())
+    }
+
+    /// Bytes in memory.
+    #[must_use]
+    pub const fn whole(bytes: Bytes) -> Self {
+        Self { content: Content::Whole(bytes), sent: 0, report: None }
+    }
+
+    /// `len` bytes of a stored body from `first` on; they must lie inside it.
+    #[must_use]
+    pub fn stored(body: &StoredBody, first: u64, len: u64) -> Self {
+        match body {
+            StoredBody::Whole(bytes) => {
+                let from = usize::try_from(first).unwrap_or(usize::MAX).min(bytes.len());
+                let to = usize::try_from(first.saturating_add(len)).unwrap_or(usize::MAX).min(bytes.len());
+                Self::whole(bytes.slice(from..to))
+            }
+            StoredBody::File(file) => Self::pieces(file_pieces(Arc::clone(file), first, len), Some(len)),
+        }
+    }
+
+    /// An original of `len` bytes on its way in.
+    #[must_use]
+    pub fn filling(reader: FillReader, len: u64) -> Self {
+        let pieces = unfold(Some(reader), |reader| async {
+            let mut reader = reader?;
+            let piece = reader.next().await?;
+            let failed = piece.is_err();
+            Some((piece.map_err(BodyError::from), (!failed).then_some(reader)))
+        });
+        // A length that was not announced is known by now only if the original is all there.
+        Self::pieces(Box::pin(pieces), Some(len).filter(|len| *len > 0))
+    }
+
+    /// An origin's response, straight through.
+    #[must_use]
+    pub fn origin(response: OriginResponse) -> Self {
+        let len = response.content_length();
+        let pieces = unfold(Some(response), |response| async {
+            let mut response = response?;
+            let piece = response.chunk().await.transpose()?;
+            let failed = piece.is_err();
+            Some((piece.map_err(BodyError::from), (!failed).then_some(response)))
+        });
+        Self::pieces(Box::pin(pieces), len)
+    }
+
+    fn pieces(pieces: Pieces, left: Option<u64>) -> Self {
+        Self { content: Content::Pieces { pieces, left }, sent: 0, report: None }
+    }
+
+    /// Reports when the body is through, or dropped before.
+    #[must_use]
+    pub fn reported(mut self, report: Report) -> Self {
+        self.report = Some(report);
+        self
+    }
+}
+
+fn file_pieces(file: Arc<StoredFile>, first: u64, len: u64) -> Pieces {
+    Box::pin(unfold((file, first, len), |(file, position, left)| async move {
+        if left == 0 {
+            return None;
+        }
+        let take = left.min(READ_BYTES);
+        let reading = Arc::clone(&file);
+        let read = tokio::task::spawn_blocking(move || reading.read_at(position, take)).await;
+        let piece = read.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(BodyError::from);
+        let left = if piece.is_ok() { left - take } else { 0 };
+        Some((piece, (file, position + take, left)))
+    }))
+}
+
+impl Body for EdgeBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let piece = match &mut self.content {
+            Content::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
+            Content::Whole(bytes) => bytes.split_to(bytes.len().min(PIECE_BYTES)),
+            Content::Pieces { pieces, left } => match ready!(pieces.as_mut().poll_next(context)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(piece)) => {
+                    if let Some(left) = left {
+                        *left = left.saturating_sub(piece.len() as u64);
+                    }
+                    piece
+                }
+            },
+        };
+        self.sent += piece.len() as u64;
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Pieces { left, .. } => *left == Some(0),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Pieces { left: Some(left), .. } => SizeHint::with_exact(*left),
+            Content::Pieces { left: None, .. } => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for EdgeBody {
+    fn drop(&mut self) {
+        if let Some(report) = self.report.take() {
+            report.finish(self.sent);
+        }
+    }
+}
+
+/// What is told of a request when its response is through.
+pub struct Report {
+    /// The site, if one was found.
+    pub site: Option<Arc<Site>>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Whether it is logged.
+    pub logged: bool,
+    /// The request's method.
+    pub method: Method,
+    /// What was asked for.
+    pub path: Option<PathAndQuery>,
+    /// When its head had come.
+    pub started: Instant,
+    /// From then to the response's head.
+    pub to_head: Duration,
+    /// The status.
+    pub status: StatusCode,
+    /// How it was answered.
+    pub told: Told,
+}
+
+/// How a request was answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Told {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// What was delivered.
+    pub delivered: Delivered,
+    /// The original's bytes, where known.
+    pub source_len: Option<u64>,
+    /// What a whole variant saves; counted when it was taken whole.
+    pub saves: u64,
+    /// The body's bytes, where known.
+    pub content_len: Option<u64>,
+    /// What the origin and the codecs took, where they were asked.
+    pub origin_ms: Option<f64>,
+    /// The codecs' stages.
+    pub stages: Option<Stages>,
+}
+
+impl Told {
+    /// With nothing but the outcome known.
+    #[must_use]
+    pub const fn new(outcome: Outcome, delivered: Delivered) -> Self {
+        Self { outcome, delivered, source_len: None, saves: 0, content_len: None, origin_ms: None, stages: None }
+    }
+}
+
+impl Report {
+    fn finish(self, sent: u64) {
+        let Told { outcome, delivered, saves, content_len, .. } = self.told;
+        if let Some(site) = &self.site {
+            let saved = if content_len == Some(sent) { saves } else { 0 };
+            site.metrics.observe(outcome, delivered, sent, saved);
+        }
+        self.metrics.observe_request(outcome, self.to_head);
+        if self.logged {
+            self.log(sent);
+        }
+    }
+
+    fn log(&self, sent: u64) {
+        let Told { outcome, delivered, source_len, origin_ms, stages, .. } = self.told;
+        tracing::info!(
+            target: "access",
+            site = self.site.as_ref().map(|site| &*site.id),
+            method = self.method.as_str(),
+            path = self.path.as_ref().map(PathAndQuery::as_str),
+            status = self.status.as_u16(),
+            outcome = outcome.name(),
+            format = delivered.format(),
+            detail = delivered.detail(),
+            bytes_in = source_len,
+            bytes_out = sent,
+            head_ms = milliseconds(self.to_head),
+            total_ms = milliseconds(self.started.elapsed()),
+            origin_ms,
+            decode_ms = stages.map(|stages| stages.decode_ms),
+            resize_ms = stages.map(|stages| stages.resize_ms),
+            encode_ms = stages.map(|stages| stages.encode_ms),
+            "request"
+        );
+    }
+}
+
+fn milliseconds(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1e6).round() / 1e3
+}

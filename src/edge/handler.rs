@@ -1,0 +1,198 @@
+//! The request's way, from its head to its response. [`serve`] is the function to read first: each line is one step, and
+//! the step's module is where to read on.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
+
+use arc_swap::ArcSwap;
+use http::{HeaderMap, Method, Request, Response, Uri, header::ACCEPT};
+use hyper::body::Incoming;
+
+use super::{
+    body::{EdgeBody, Report, Told},
+    lookup::{Found, Wanted, find},
+    miss::{self, Miss},
+    passthrough,
+    problem::Problem,
+    respond::{self, Answer, Context, Way},
+    sites::{Site, SiteTable},
+};
+use crate::{
+    cache::tiers::Cache,
+    develop::{Developer, Sources},
+    http::{check, forwarding, time::UnixSeconds},
+    origin::fetch::Origins,
+    request::{self, FormatChoice, ImageRequest, Target, key::SourceName, target::plain_image},
+    telemetry::{
+        metrics::Metrics,
+        outcome::{Delivered, Outcome},
+    },
+};
+
+/// What requests are served with.
+#[derive(Debug)]
+pub struct Edge {
+    /// The sites, swapped whole.
+    pub sites: ArcSwap<SiteTable>,
+    /// What is stored.
+    pub cache: Arc<Cache>,
+    /// The connections to origins.
+    pub origins: Arc<Origins>,
+    /// Originals.
+    pub sources: Arc<Sources>,
+    /// Makes variants.
+    pub developer: Arc<Developer>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// This installation's name.
+    pub name: String,
+    /// Whether requests are logged.
+    pub access_log: bool,
+}
+
+/// A request, as far as its steps have come.
+pub(super) struct Visit<'a> {
+    pub(super) method: &'a Method,
+    pub(super) uri: &'a Uri,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) client: IpAddr,
+    pub(super) host: &'a str,
+    pub(super) site: &'a Arc<Site>,
+    pub(super) started: Instant,
+    pub(super) now: UnixSeconds,
+}
+
+impl Visit<'_> {
+    pub(super) fn context<'c>(&'c self, edge: &'c Edge, format: FormatChoice) -> Context<'c> {
+        Context {
+            method: self.method,
+            headers: self.headers,
+            site: self.site,
+            cache_name: &edge.name,
+            now: self.now,
+            negotiable: format == FormatChoice::Auto,
+        }
+    }
+}
+
+/// Answers one request and sees to it that it is counted and logged.
+pub async fn handle(edge: Arc<Edge>, request: Request<Incoming>, client: SocketAddr) -> Response<EdgeBody> {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let path = if edge.access_log { request.uri().path_and_query().cloned() } else { None };
+    let mut found_site = None;
+    let (response, told) = match serve(&edge, request, client, started, &mut found_site).await {
+        Ok(answer) => answer,
+        Err(problem) => (problem.into_response(), Told::new(Outcome::Error, Delivered::Other)),
+    };
+    let report = Report {
+        site: found_site,
+        metrics: Arc::clone(&edge.metrics),
+        logged: edge.access_log,
+        method,
+        path,
+        started,
+        to_head: started.elapsed(),
+        status: response.status(),
+        told,
+    };
+    response.map(|body| body.reported(report))
+}
+
+async fn serve(
+    edge: &Arc<Edge>,
+    request: Request<Incoming>,
+    client: SocketAddr,
+    started: Instant,
+    found_site: &mut Option<Arc<Site>>,
+) -> Result<Answer, Problem> {
+    let (head, body) = request.into_parts();
+    let host = check::requested_host(&head.uri, &head.headers, head.version)?;
+    refuse_loops(edge, &head.headers, &head.method)?;
+    let site = route(edge, &host)?;
+    *found_site = Some(Arc::clone(&site));
+    let visit = Visit {
+        method: &head.method,
+        uri: &head.uri,
+        headers: &head.headers,
+        client: client.ip(),
+        host: &host,
+        site: &site,
+        started,
+        now: UnixSeconds::now(),
+    };
+    match image_wanted(&visit)? {
+        Asked::Image(image) => serve_image(edge, &visit, &image).await,
+        Asked::Perhaps(image) if is_known(edge, &visit, &image) => serve_image(edge, &visit, &image).await,
+        Asked::Perhaps(image) => passthrough::forward(edge, &visit, body, Some(image)).await,
+        Asked::Other => passthrough::forward(edge, &visit, body, None).await,
+    }
+}
+
+fn refuse_loops(edge: &Edge, headers: &HeaderMap, method: &Method) -> Result<(), Problem> {
+    if forwarding::has_looped(headers, &edge.name) {
+        return Err(Problem::Loop);
+    }
+    // CONNECT asks for a tunnel, and TRACE would show what was added on the way.
+    if *method == Method::CONNECT || *method == Method::TRACE {
+        return Err(Problem::Method);
+    }
+    Ok(())
+}
+
+fn route(edge: &Edge, host: &str) -> Result<Arc<Site>, Problem> {
+    edge.sites.load().find(host).cloned().ok_or_else(|| Problem::UnknownHost(host.to_owned()))
+}
+
+/// What a request asks for, as far as its path and method tell.
+enum Asked<'a> {
+    /// An image.
+    Image(ImageRequest<'a>),
+    /// Something that may turn out to be one: its bytes decide.
+    Perhaps(ImageRequest<'a>),
+    /// Something of the origin's own.
+    Other,
+}
+
+fn image_wanted<'a>(visit: &Visit<'a>) -> Result<Asked<'a>, Problem> {
+    let (path, query) = (visit.uri.path(), visit.uri.query());
+    let readable = matches!(*visit.method, Method::GET | Method::HEAD);
+    if !readable {
+        return if path.starts_with(request::target::PREFIX) { Err(Problem::Method) } else { Ok(Asked::Other) };
+    }
+    Ok(match request::parse(path, query)? {
+        Target::Image(image) => Asked::Image(image),
+        Target::Other => Asked::Perhaps(plain_image(path, query)),
+    })
+}
+
+/// Whether something that does not look like an image has turned out to be one before.
+fn is_known(edge: &Edge, visit: &Visit<'_>, image: &ImageRequest<'_>) -> bool {
+    let key = SourceName { site: &visit.site.id, source: image.source.as_str() }.key();
+    edge.cache.surely_holds(key)
+}
+
+/// Steps 4 to 8 for an image.
+async fn serve_image(edge: &Arc<Edge>, visit: &Visit<'_>, image: &ImageRequest<'_>) -> Result<Answer, Problem> {
+    let accept = visit.headers.get_all(ACCEPT).iter().map(http::HeaderValue::as_bytes);
+    let candidates = request::negotiate(accept, image.format);
+    let mut transform = image.transform.clone();
+    transform.quality.get_or_insert(visit.site.quality);
+    let name = SourceName { site: &visit.site.id, source: image.source.as_str() };
+    let wanted = Wanted { name, key: name.key(), transform: &transform, candidates };
+    let context = visit.context(edge, image.format);
+    match find(&edge.cache, wanted, visit.now).await {
+        Found::Variant(variant, head) => return Ok(respond::variant(context, &variant, &head, Way::HIT)),
+        Found::Original(why, head) => {
+            if let Some(answer) = miss::stored_original(edge, wanted, context, &head, why, Way::HIT).await {
+                return Ok(answer);
+            }
+        }
+        Found::Source | Found::Nothing => {}
+    }
+    let url = visit.site.source_url(&image.source)?;
+    Miss { edge, visit, wanted, context, url }.get().await
+}

@@ -1,0 +1,74 @@
+//! Step 6 of the request's way: is what is wanted in the cache? A hit in memory waits for nothing.
+
+use std::sync::Arc;
+
+use crate::{
+    cache::{
+        key::CacheKey,
+        object::{SourceHead, StoredVariant, Variant},
+        tiers::Cache,
+    },
+    http::time::UnixSeconds,
+    image::why_original::WhyOriginal,
+    request::{
+        Candidate, Candidates, Transform,
+        key::{SourceName, variant_key},
+    },
+};
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// The source's name.
+    pub(super) name: SourceName<'a>,
+    /// Its key.
+    pub(super) key: CacheKey,
+    /// What is done to it.
+    pub(super) transform: &'a Transform,
+    /// Formats, best first.
+    pub(super) candidates: Candidates,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// The variant to serve.
+    Variant(Arc<Variant>, Arc<SourceHead>),
+    /// The original is what to serve, for a reason that lasts.
+    Original(WhyOriginal, Arc<SourceHead>),
+    /// The source is known, but stale, or the variant is not made yet.
+    Source,
+    /// Nothing.
+    Nothing,
+}
+
+/// Looks in memory, then on disk.
+pub(super) async fn find(cache: &Cache, wanted: Wanted<'_>, now: UnixSeconds) -> Found {
+    let Some(head) = cache.head(wanted.key, || wanted.name.text()).await else { return Found::Nothing };
+    if !head.facts.freshness.is_fresh(now) {
+        return Found::Source;
+    }
+    find_made(cache, wanted, head, now).await
+}
+
+/// Looks for what was made of a source that may be used.
+pub(super) async fn find_made(cache: &Cache, wanted: Wanted<'_>, head: Arc<SourceHead>, now: UnixSeconds) -> Found {
+    if let Some(why) = head.why_original(wanted.transform, now) {
+        return Found::Original(why, head);
+    }
+    let mut last = WhyOriginal::NotSmaller;
+    for candidate in wanted.candidates.as_slice() {
+        let format = match candidate {
+            Candidate::Format(format) => *format,
+            Candidate::SameAsSource => head.facts.input.same_output(),
+        };
+        let key = variant_key(wanted.key, head.version, wanted.transform, format);
+        let text = || wanted.name.variant_text(head.version, wanted.transform, format);
+        match cache.variant(key, text).await {
+            Some(StoredVariant::Made(variant)) => return Found::Variant(variant, head),
+            Some(StoredVariant::Original(why)) => last = why,
+            None => return Found::Source,
+        }
+    }
+    Found::Original(last, head)
+}

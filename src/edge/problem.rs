@@ -1,0 +1,76 @@
+//! Errors that a visitor sees: a status, and problem+json (RFC 9457) that says what was wrong.
+
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+};
+
+use super::{body::EdgeBody, sites::BadSource};
+use crate::{http::check::BadRequest, origin::error::FetchError, request::OptionError};
+
+/// An error.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Problem {
+    /// The request is malformed.
+    #[error(transparent)]
+    BadRequest(#[from] BadRequest),
+    /// The options are.
+    #[error(transparent)]
+    BadOption(#[from] OptionError),
+    /// The source's name is.
+    #[error(transparent)]
+    BadSource(#[from] BadSource),
+    /// No site has this host (RFC 9110, 15.5.20).
+    #[error("no site is served under the host {0:?}")]
+    UnknownHost(String),
+    /// The request has been here before.
+    #[error("the request came back to this server: its origin leads here")]
+    Loop,
+    /// Only GET and HEAD are for images.
+    #[error("only GET and HEAD are allowed here")]
+    Method,
+    /// The origin gave nothing.
+    #[error("the origin gave no answer: {0}")]
+    Origin(#[from] FetchError),
+}
+
+impl Problem {
+    /// The status.
+    #[must_use]
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) | Self::BadOption(_) | Self::BadSource(_) => StatusCode::BAD_REQUEST,
+            Self::UnknownHost(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::Loop => StatusCode::LOOP_DETECTED,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Origin(error) => error.status(),
+        }
+    }
+
+    /// The response.
+    #[must_use]
+    pub(super) fn into_response(self) -> Response<EdgeBody> {
+        let status = self.status();
+        let document = serde_json::json!({
+            "type": "about:blank",
+            "title": status.canonical_reason().unwrap_or("Error"),
+            "status": status.as_u16(),
+            "detail": self.to_string(),
+        });
+        let mut response = Response::new(EdgeBody::whole(document.to_string().into()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match self {
+            Self::Method => {
+                headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
+            Self::Origin(FetchError::Busy) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

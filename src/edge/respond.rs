@@ -1,0 +1,307 @@
+//! Response heads: variants and originals with their validators, age and cache status; conditions and ranges (RFC 9110, 13
+//! and 14).
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Response, StatusCode,
+    header::{
+        ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LOCATION, VARY,
+        X_CONTENT_TYPE_OPTIONS,
+    },
+};
+
+use super::{
+    body::{EdgeBody, Told},
+    sites::Site,
+};
+use crate::{
+    cache::object::{SourceFacts, SourceHead, StoredBody, Variant},
+    develop::{fill::Fill, sources::Absent, variants::Stages},
+    http::{
+        cache_status::{CacheStatus, Handling},
+        conditional,
+        freshness::Freshness,
+        range::{self, Selection},
+        time::UnixSeconds,
+    },
+    image::{format::OutputFormat, why_original::WhyOriginal},
+    origin::fetch::OriginResponse,
+    telemetry::outcome::{Delivered, Outcome},
+};
+
+const CACHE_STATUS: http::HeaderName = http::HeaderName::from_static("cache-status");
+const SERVER_TIMING: http::HeaderName = http::HeaderName::from_static("server-timing");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+
+/// What a response needs to know of its request.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    /// The request's method.
+    pub(super) method: &'a Method,
+    /// The request's fields.
+    pub(super) headers: &'a HeaderMap,
+    /// The site.
+    pub(super) site: &'a Site,
+    /// This cache's name.
+    pub(super) cache_name: &'a str,
+    /// The clock.
+    pub(super) now: UnixSeconds,
+    /// Whether `Accept` has a say, so that `Vary` must name it.
+    pub(super) negotiable: bool,
+}
+
+/// How the answer was come by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way {
+    /// In the words of `Cache-Status`.
+    pub(super) handling: Handling,
+    /// In the words of log and metrics.
+    pub(super) outcome: Outcome,
+    /// Whether another's fetch was waited for.
+    pub(super) collapsed: bool,
+    /// Milliseconds that the origin took, where it was asked.
+    pub(super) origin_ms: Option<f64>,
+    /// The codecs' stages, where there were any.
+    pub(super) stages: Option<Stages>,
+}
+
+impl Way {
+    /// From the cache.
+    pub(super) const HIT: Self =
+        Self { handling: Handling::Hit, outcome: Outcome::Hit, collapsed: false, origin_ms: None, stages: None };
+}
+
+/// A head and body, and what is told of them.
+pub(super) type Answer = (Response<EdgeBody>, Told);
+
+/// A variant.
+pub(super) fn variant(context: Context<'_>, variant: &Variant, head: &SourceHead, way: Way) -> Answer {
+    let format = variant.facts.format;
+    let mut headers = HeaderMap::with_capacity(16);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+    headers.insert(ETAG, variant.etag.clone());
+    let freshness = &head.facts.freshness;
+    headers.insert(CACHE_CONTROL, cache_control(&head.facts, context.site, way, None));
+    headers.insert(AGE, freshness.age(context.now).into());
+    headers.insert(CACHE_STATUS, cache_status(context, way, Some(freshness), format.name()));
+    headers.insert(SERVER_TIMING, server_timing(way, Delivered::Variant(format)));
+    let told = Told {
+        source_len: Some(variant.facts.source_len),
+        saves: variant.facts.source_len.saturating_sub(variant.body.len()),
+        ..told(way, way.outcome, Delivered::Variant(format))
+    };
+    representation(context, headers, &variant.body, told)
+}
+
+/// A stored original.
+pub(super) fn original(
+    context: Context<'_>,
+    head: &SourceHead,
+    body: &StoredBody,
+    why: WhyOriginal,
+    way: Way,
+) -> Answer {
+    let mut headers = original_headers(context, &head.facts, why, way);
+    if let Ok(etag) = HeaderValue::try_from(format!("\"{}\"", head.version)) {
+        headers.insert(ETAG, etag);
+    }
+    let told = Told { source_len: Some(head.len), ..told(way, original_outcome(way), Delivered::Original(why)) };
+    representation(context, headers, body, told)
+}
+
+/// An original on its way in: it is sent as it comes, whole.
+pub(super) fn filling(context: Context<'_>, fill: &std::sync::Arc<Fill>, why: WhyOriginal, way: Way) -> Answer {
+    let mut headers = original_headers(context, &fill.facts, why, way);
+    let told = Told {
+        source_len: Some(fill.len).filter(|len| *len > 0),
+        ..told(way, Outcome::Original, Delivered::Original(why))
+    };
+    if fill.len > 0 {
+        headers.insert(CONTENT_LENGTH, fill.len.into());
+    }
+    let body = match *context.method {
+        Method::HEAD => EdgeBody::empty(),
+        _ => EdgeBody::filling(fill.reader(), fill.len),
+    };
+    (response(StatusCode::OK, headers, body), told)
+}
+
+/// An origin's response as it is, for the one who asked.
+pub(super) fn direct(context: Context<'_>, origin: OriginResponse, why: Option<WhyOriginal>, way: Way) -> Answer {
+    let status = origin.status;
+    let mut headers = origin.headers.clone();
+    if let Some(location) = origin.location().and_then(|location| HeaderValue::try_from(location.as_str()).ok())
+        && why == Some(WhyOriginal::Redirect)
+    {
+        // What was asked for under our own path was fetched under another: a relative location would lead elsewhere.
+        headers.insert(LOCATION, location);
+    }
+    if context.negotiable && why.is_some() {
+        add_vary(&mut headers);
+    }
+    if why == Some(WhyOriginal::Busy) {
+        headers.insert(CACHE_CONTROL, passing_cache_control(context.site, u64::MAX));
+    }
+    headers.append(CACHE_STATUS, cache_status(context, way, None, why.map_or("", WhyOriginal::name)));
+    let delivered = why.filter(|_| status == StatusCode::OK).map_or(Delivered::Other, Delivered::Original);
+    headers.append(SERVER_TIMING, server_timing(way, delivered));
+    let outcome = if delivered == Delivered::Other { Outcome::Passthrough } else { Outcome::Original };
+    let told = Told { source_len: origin.content_length(), ..told(way, outcome, delivered) };
+    let body = if *context.method == Method::HEAD { EdgeBody::empty() } else { EdgeBody::origin(origin) };
+    (response(status, headers, body), told)
+}
+
+/// A remembered 404 or 410.
+pub(super) fn absent(context: Context<'_>, absent: &Absent, way: Way) -> Answer {
+    let mut headers = HeaderMap::with_capacity(8);
+    if let Some(content_type) = &absent.content_type {
+        headers.insert(CONTENT_TYPE, content_type.clone());
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    headers.insert(CACHE_CONTROL, passing_cache_control(context.site, u64::MAX));
+    headers.insert(CACHE_STATUS, cache_status(context, way, None, WhyOriginal::Status.name()));
+    headers.insert(CONTENT_LENGTH, absent.body.len().into());
+    let body = match *context.method {
+        Method::HEAD => Bytes::new(),
+        _ => absent.body.clone(),
+    };
+    (response(absent.status, headers, EdgeBody::whole(body)), told(way, Outcome::Error, Delivered::Other))
+}
+
+/// Answers conditions and ranges on something whose bytes are all there.
+fn representation(context: Context<'_>, mut headers: HeaderMap, body: &StoredBody, told: Told) -> Answer {
+    let len = body.len();
+    if context.negotiable {
+        headers.insert(VARY, HeaderValue::from_static("Accept"));
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    let etag = headers.get(ETAG);
+    if etag.is_some_and(|etag| conditional::not_modified(context.headers, etag)) {
+        headers.remove(CONTENT_TYPE);
+        return (response(StatusCode::NOT_MODIFIED, headers, EdgeBody::empty()), told);
+    }
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    let selection = match headers.get(ETAG) {
+        Some(etag) if *context.method == Method::GET && conditional::range_holds(context.headers, etag) => {
+            range::select(context.headers, len)
+        }
+        _ => Selection::Whole,
+    };
+    let (status, first, take) = match selection {
+        Selection::Whole => (StatusCode::OK, 0, len),
+        Selection::Part { first, last } => {
+            headers.insert(CONTENT_RANGE, text(format!("bytes {first}-{last}/{len}")));
+            (StatusCode::PARTIAL_CONTENT, first, last - first + 1)
+        }
+        Selection::Unsatisfiable => {
+            headers.insert(CONTENT_RANGE, text(format!("bytes */{len}")));
+            headers.remove(CONTENT_TYPE);
+            (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0)
+        }
+    };
+    headers.insert(CONTENT_LENGTH, take.into());
+    let body = match *context.method {
+        Method::HEAD => EdgeBody::empty(),
+        _ => EdgeBody::stored(body, first, take),
+    };
+    (response(status, headers, body), Told { content_len: Some(len), ..told })
+}
+
+fn original_headers(context: Context<'_>, facts: &SourceFacts, why: WhyOriginal, way: Way) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(16);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(facts.input.media_type()));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    if context.negotiable {
+        headers.insert(VARY, HeaderValue::from_static("Accept"));
+    }
+    headers.insert(CACHE_CONTROL, cache_control(facts, context.site, way, Some(why)));
+    // The short lifetime of a stand-in counts from now: an age would use it up before it begins.
+    if !why.is_passing() {
+        headers.insert(AGE, facts.freshness.age(context.now).into());
+    }
+    headers.insert(CACHE_STATUS, cache_status(context, way, Some(&facts.freshness), why.name()));
+    headers.insert(SERVER_TIMING, server_timing(way, Delivered::Original(why)));
+    headers
+}
+
+fn original_outcome(way: Way) -> Outcome {
+    if way.outcome == Outcome::Stale { Outcome::Stale } else { Outcome::Original }
+}
+
+fn told(way: Way, outcome: Outcome, delivered: Delivered) -> Told {
+    Told { origin_ms: way.origin_ms, stages: way.stages, ..Told::new(outcome, delivered) }
+}
+
+/// What the origin said; a short lifetime for what the next view may get better, or what stands in for an origin that failed.
+fn cache_control(facts: &SourceFacts, site: &Site, way: Way, why: Option<WhyOriginal>) -> HeaderValue {
+    if why.is_some_and(WhyOriginal::is_passing) || way.outcome == Outcome::Stale {
+        return passing_cache_control(site, facts.freshness.lifetime);
+    }
+    HeaderValue::from_str(&facts.cache_control).unwrap_or_else(|_| HeaderValue::from_static("no-cache"))
+}
+
+fn passing_cache_control(site: &Site, lifetime: u64) -> HeaderValue {
+    text(format!("public, max-age={}", site.fallback_ttl.as_secs().min(lifetime)))
+}
+
+fn cache_status(context: Context<'_>, way: Way, freshness: Option<&Freshness>, detail: &str) -> HeaderValue {
+    let stored = matches!(way.handling, Handling::Hit | Handling::Stale);
+    CacheStatus {
+        cache: context.cache_name,
+        handling: way.handling,
+        ttl: freshness.filter(|_| stored).map(|freshness| freshness.remaining(context.now)),
+        collapsed: way.collapsed,
+        detail,
+    }
+    .to_value()
+}
+
+/// `Server-Timing`: where the answer came from and what was delivered, and on a miss the milliseconds that it took.
+fn server_timing(way: Way, delivered: Delivered) -> HeaderValue {
+    if way.outcome == Outcome::Hit
+        && let Delivered::Variant(format) = delivered
+    {
+        return HeaderValue::from_static(match format {
+            OutputFormat::Avif => "cache;desc=hit, format;desc=avif",
+            OutputFormat::WebP => "cache;desc=hit, format;desc=webp",
+            OutputFormat::Jpeg => "cache;desc=hit, format;desc=jpeg",
+            OutputFormat::Png => "cache;desc=hit, format;desc=png",
+        });
+    }
+    let mut timing = String::with_capacity(128);
+    // Writing to a String does not fail.
+    let _ = write!(timing, "cache;desc={}, format;desc={}", way.outcome.name(), delivered.format());
+    if let Some(origin_ms) = way.origin_ms {
+        let _ = write!(timing, ", origin;dur={origin_ms:.1}");
+    }
+    if let Some(Stages { decode_ms, resize_ms, encode_ms }) = way.stages {
+        let _ = write!(timing, ", decode;dur={decode_ms:.1}, resize;dur={resize_ms:.1}, encode;dur={encode_ms:.1}");
+    }
+    text(timing)
+}
+
+fn add_vary(headers: &mut HeaderMap) {
+    let names_accept = headers.get_all(VARY).iter().any(|field| {
+        field.as_bytes().split(|byte| *byte == b',').any(|name| {
+            let name = name.trim_ascii();
+            name == b"*" || name.eq_ignore_ascii_case(b"accept")
+        })
+    });
+    if !names_accept {
+        headers.append(VARY, HeaderValue::from_static("Accept"));
+    }
+}
+
+/// A field value of our own making: plain ASCII by construction.
+fn text(value: String) -> HeaderValue {
+    HeaderValue::try_from(value).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+fn response(status: StatusCode, headers: HeaderMap, body: EdgeBody) -> Response<EdgeBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}

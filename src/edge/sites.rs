@@ -1,0 +1,172 @@
+//! The sites and how a host finds its own: an immutable table, swapped whole when the configuration is read anew.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+
+use url::Url;
+
+use crate::{
+    config::{Config, FirstView, SiteConfig},
+    origin::{address::AddressPolicy, fetch::OriginRules, url_guard::AllowedHosts},
+    request::SourceRef,
+    telemetry::metrics::{Metrics, SiteMetrics},
+};
+
+/// A site, ready to serve.
+#[derive(Debug)]
+pub struct Site {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Where its originals live, without a trailing slash.
+    origin: String,
+    /// What its fetches may reach.
+    pub rules: Arc<OriginRules>,
+    /// What the first view gets.
+    pub first_view: FirstView,
+    /// Freshness where the origin says nothing.
+    pub default_ttl: Duration,
+    /// `max-age` of an original that stands in for a variant.
+    pub fallback_ttl: Duration,
+    /// Quality where a request names none.
+    pub quality: u8,
+    /// Its counters.
+    pub metrics: SiteMetrics,
+}
+
+/// All sites, by host.
+#[derive(Debug, Default)]
+pub struct SiteTable {
+    exact: HashMap<String, Arc<Site>>,
+    /// By the part behind `*.`.
+    wildcard: HashMap<String, Arc<Site>>,
+    any: Option<Arc<Site>>,
+}
+
+/// A source that cannot be named as a URL of the site.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} names no source: {1}")]
+pub struct BadSource(String, String);
+
+impl Site {
+    fn new(site: &SiteConfig, default_quality: u8, metrics: &Metrics) -> Self {
+        let policy = if site.allow_private_origin { AddressPolicy::PrivateAllowed } else { AddressPolicy::PublicOnly };
+        Self {
+            id: site.id.as_str().into(),
+            origin: site.origin.as_str().trim_end_matches('/').to_owned(),
+            rules: Arc::new(OriginRules { allowed: AllowedHosts::new(&site.origin, &site.sources), policy }),
+            first_view: site.first_view,
+            default_ttl: site.default_ttl.0,
+            fallback_ttl: site.fallback_ttl.0,
+            quality: site.quality.unwrap_or(default_quality),
+            metrics: metrics.site(&site.id),
+        }
+    }
+
+    /// The URL of a source. A path is appended to the origin's; it cannot climb out of it.
+    ///
+    /// # Errors
+    /// [`BadSource`]
+    pub fn source_url(&self, source: &SourceRef<'_>) -> Result<Url, BadSource> {
+        let bad = |why: &str| BadSource(source.as_str().chars().take(200).collect(), why.to_owned());
+        let mut url = match source {
+            SourceRef::Absolute(url) => Url::parse(url).map_err(|error| bad(&error.to_string()))?,
+            SourceRef::OwnPath(path) => {
+                let url = Url::parse(&format!("{}{path}", self.origin)).map_err(|error| bad(&error.to_string()))?;
+                let inside = url.as_str().strip_prefix(&self.origin).is_some_and(|rest| rest.starts_with('/'));
+                if !inside {
+                    return Err(bad("it leads out of the site's origin"));
+                }
+                url
+            }
+        };
+        url.set_fragment(None);
+        Ok(url)
+    }
+}
+
+impl SiteTable {
+    /// The table of all sites in `config`.
+    #[must_use]
+    pub fn new(config: &Config, metrics: &Metrics) -> Self {
+        let mut table = Self::default();
+        for site_config in &config.sites {
+            let site = Arc::new(Site::new(site_config, config.images.quality, metrics));
+            for host in &site_config.hosts {
+                match host.strip_prefix("*.") {
+                    Some(suffix) => {
+                        table.wildcard.insert(suffix.to_owned(), Arc::clone(&site));
+                    }
+                    None if host == "*" => table.any = Some(Arc::clone(&site)),
+                    None => {
+                        table.exact.insert(host.clone(), Arc::clone(&site));
+                    }
+                }
+            }
+        }
+        table
+    }
+
+    /// The site of a host (lower case, no port): exact, then the longest wildcard, then the site of any host.
+    #[must_use]
+    pub fn find(&self, host: &str) -> Option<&Arc<Site>> {
+        if let Some(site) = self.exact.get(host) {
+            return Some(site);
+        }
+        if !self.wildcard.is_empty() && host.parse::<IpAddr>().is_err() {
+            let mut rest = host;
+            while let Some((_, suffix)) = rest.split_once('.') {
+                if let Some(site) = self.wildcard.get(suffix) {
+                    return Some(site);
+                }
+                rest = suffix;
+            }
+        }
+        self.any.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    fn table(text: &str) -> SiteTable {
+        SiteTable::new(&toml::from_str(text).unwrap(), &Metrics::new().unwrap())
+    }
+
+    fn site_text(id: &str, hosts: &str, origin: &str) -> String {
+        format!("[[site]]\nid='{id}'\nhosts={hosts}\norigin='{origin}'\n")
+    }
+
+    #[test]
+    fn an_exact_host_wins_over_a_wildcard_and_a_longer_wildcard_over_a_shorter() {
+        let text = site_text("exact", "['img.shop.example']", "https://a.example")
+            + &site_text("wild", "['*.shop.example']", "https://a.example")
+            + &site_text("deep", "['*.eu.shop.example']", "https://a.example");
+        let table = table(&text);
+        let found = |host| table.find(host).map(|site| site.id.to_string());
+        assert_eq!(found("img.shop.example").as_deref(), Some("exact"));
+        assert_eq!(found("x.shop.example").as_deref(), Some("wild"));
+        assert_eq!(found("a.b.shop.example").as_deref(), Some("wild"));
+        assert_eq!(found("a.eu.shop.example").as_deref(), Some("deep"));
+        assert_eq!(found("shop.example"), None);
+        assert_eq!(found("evilshop.example"), None);
+    }
+
+    #[test]
+    fn the_star_serves_what_nobody_else_does() {
+        let table = table(&site_text("any", "['*']", "https://a.example"));
+        assert!(table.find("whatever.example").is_some() && table.find("127.0.0.1").is_some());
+    }
+
+    #[test]
+    fn a_path_is_appended_to_the_origin_and_stays_below_it() {
+        let table = table(&site_text("s", "['*']", "https://a.example/base/"));
+        let site = table.find("x").unwrap();
+        let url = |path: &'static str| site.source_url(&SourceRef::OwnPath(Cow::Borrowed(path)));
+        assert_eq!(url("/a%20b.jpg?x=1").unwrap().as_str(), "https://a.example/base/a%20b.jpg?x=1");
+        assert_eq!(url("/x/../a.jpg").unwrap().as_str(), "https://a.example/base/a.jpg");
+        for climbing in ["/../a.jpg", "/%2e%2e/a.jpg", "/..\\a.jpg", "/../basement/a.jpg"] {
+            assert!(url(climbing).is_err(), "{climbing}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What a request must be before anything is done for it (RFC 9112, 3.2; RFC 9110, 7.2): one host, valid, and the same
+//! wherever it is named; one framing.
+
+use http::{
+    HeaderMap, Uri, Version,
+    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+    uri::Authority,
+};
+
+/// Why a request is refused with 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadRequest {
+    /// HTTP/1.1 needs a `Host` field.
+    #[error("the request names no host")]
+    NoHost,
+    /// Two `Host` fields, or one that differs from the request's target.
+    #[error("the request names two hosts")]
+    TwoHosts,
+    /// The authority has user information or characters that are not allowed.
+    #[error("the request's host is not valid")]
+    InvalidHost,
+    /// `Content-Length` and `Transfer-Encoding` together.
+    #[error("the request's length is given in two ways")]
+    TwoFramings,
+}
+
+/// The host that a request is for: lower case, without port or trailing dot.
+///
+/// # Errors
+/// [`BadRequest`]
+pub fn requested_host(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<String, BadRequest> {
+    if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
+        return Err(BadRequest::TwoFramings);
+    }
+    let mut fields = headers.get_all(HOST).iter();
+    let field = fields.next();
+    if fields.next().is_some() {
+        return Err(BadRequest::TwoHosts);
+    }
+    if field.is_none() && version == Version::HTTP_11 {
+        return Err(BadRequest::NoHost);
+    }
+    let named = match field {
+        Some(value) => Some(parse_authority(value.as_bytes())?),
+        None => None,
+    };
+    match (uri.authority(), named) {
+        // The target of the absolute form overrides the field (RFC 9112, 3.2.2); in HTTP/2 they must agree (RFC 9113, 8.3.1).
+        (Some(target), Some(named)) if version == Version::HTTP_2 && !same_host(target, &named) => {
+            Err(BadRequest::TwoHosts)
+        }
+        (Some(target), _) => host_of(target),
+        (None, Some(named)) => host_of(&named),
+        (None, None) => Err(BadRequest::NoHost),
+    }
+}
+
+fn same_host(one: &Authority, other: &Authority) -> bool {
+    one.host().eq_ignore_ascii_case(other.host())
+}
+
+fn parse_authority(value: &[u8]) -> Result<Authority, BadRequest> {
+    Authority::try_from(value).map_err(|_| BadRequest::InvalidHost)
+}
+
+fn host_of(authority: &Authority) -> Result<String, BadRequest> {
+    let host = authority.host();
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
+    if authority.as_str().contains('@') || name.is_empty() || !name.bytes().all(valid) {
+        return Err(BadRequest::InvalidHost);
+    }
+    Ok(name.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn host(uri: &'static str, fields: &[&'static str], version: Version) -> Result<String, BadRequest> {
+        let headers = fields.iter().map(|value| (HOST, HeaderValue::from_static(value))).collect();
+        requested_host(&Uri::from_static(uri), &headers, version)
+    }
+
+    #[test]
+    fn the_host_is_normalized() {
+        for (given, expected) in [
+            ("Shop.Example", "shop.example"),
+            ("shop.example:8080", "shop.example"),
+            ("shop.example.", "shop.example"),
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("[::1]:80", "[::1]"),
+        ] {
+            assert_eq!(host("/", &[given], Version::HTTP_11).as_deref(), Ok(expected), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_request_with_no_host_two_hosts_or_a_bad_host_is_refused() {
+        use BadRequest::{InvalidHost, NoHost, TwoHosts};
+        assert_eq!(host("/", &[], Version::HTTP_11), Err(NoHost));
+        assert_eq!(host("/", &["a.example", "a.example"], Version::HTTP_11), Err(TwoHosts));
+        for bad in ["user@a.example", "", "a b", "a/b", "a_*.example"] {
+            assert_eq!(host("/", &[bad], Version::HTTP_11), Err(InvalidHost), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_absolute_form_names_the_host() {
+        assert_eq!(host("http://a.example/x", &["b.example"], Version::HTTP_11).as_deref(), Ok("a.example"));
+        assert_eq!(host("http://a.example/x", &["b.example"], Version::HTTP_2), Err(BadRequest::TwoHosts));
+        assert_eq!(host("http://a.example/x", &[], Version::HTTP_2).as_deref(), Ok("a.example"));
+    }
+
+    #[test]
+    fn two_framings_are_refused() {
+        let headers = HeaderMap::from_iter([
+            (HOST, HeaderValue::from_static("a.example")),
+            (CONTENT_LENGTH, HeaderValue::from_static("5")),
+            (TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+        ]);
+        assert_eq!(requested_host(&Uri::from_static("/"), &headers, Version::HTTP_11), Err(BadRequest::TwoFramings));
+    }
+}

@@ -1,0 +1,138 @@
+//! What changes when a message is forwarded: hop-by-hop fields go (RFC 9110, 7.6.1), `Via` and `CDN-Loop` (RFC 8586) come,
+//! and a request that came round to itself is told.
+
+use std::net::IpAddr;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Version,
+    header::{CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA},
+};
+
+/// `CDN-Loop`
+pub const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Takes out the fields that belong to one connection: the known ones and those that `Connection` names.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|field| field.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+/// Whether a request has been here before: its `CDN-Loop` names this installation.
+#[must_use]
+pub fn has_looped(headers: &HeaderMap, name: &str) -> bool {
+    headers.get_all(&CDN_LOOP).iter().any(|field| {
+        field.as_bytes().split(|byte| *byte == b',').any(|member| {
+            let id = member.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+            id.eq_ignore_ascii_case(name.as_bytes())
+        })
+    })
+}
+
+/// Adds this installation to `Via` and `CDN-Loop`, behind what others wrote.
+pub fn mark_forwarded(headers: &mut HeaderMap, name: &str, version: Version) {
+    let protocol = match version {
+        Version::HTTP_2 => "2",
+        Version::HTTP_10 => "1.0",
+        _ => "1.1",
+    };
+    if let Ok(via) = HeaderValue::try_from(format!("{protocol} {name}")) {
+        headers.append(VIA, via);
+    }
+    if let Ok(id) = HeaderValue::from_str(name) {
+        headers.append(&CDN_LOOP, id);
+    }
+}
+
+/// Tells the origin who asked, replacing whatever the client claimed: its address, and the host and scheme it used.
+pub fn set_forwarded_for(headers: &mut HeaderMap, client: IpAddr, host: &str) {
+    headers.remove("forwarded");
+    let fields = [
+        ("x-forwarded-for", client.to_canonical().to_string()),
+        ("x-forwarded-host", host.to_owned()),
+        ("x-forwarded-proto", "http".to_owned()),
+    ];
+    for (name, value) in fields {
+        headers.remove(name);
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    headers.remove(HOST);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        fields.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn hop_by_hop_fields_do_not_pass() {
+        let mut headers = map(&[
+            ("connection", "close, X-Private"),
+            ("x-private", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("proxy-authorization", "Basic x"),
+            ("accept", "*/*"),
+        ]);
+        remove_hop_by_hop(&mut headers);
+        assert_eq!(headers, map(&[("accept", "*/*")]));
+    }
+
+    #[test]
+    fn a_loop_is_told_by_our_own_name_only() {
+        for (field, looped) in [
+            ("lightmeter", true),
+            ("other; v=1, LightMeter ; x=2", true),
+            ("lightmeter2, notlightmeter", false),
+            ("", false),
+        ] {
+            assert_eq!(has_looped(&map(&[("cdn-loop", field)]), "lightmeter"), looped, "{field}");
+        }
+    }
+
+    #[test]
+    fn others_marks_are_kept() {
+        let mut headers = map(&[("cdn-loop", "other"), ("via", "1.1 other")]);
+        mark_forwarded(&mut headers, "lightmeter", Version::HTTP_11);
+        assert!(has_looped(&headers, "other") && has_looped(&headers, "lightmeter"));
+        assert_eq!(headers.get_all(VIA).iter().count(), 2);
+    }
+
+    #[test]
+    fn the_client_cannot_say_where_it_comes_from() {
+        let mut headers =
+            map(&[("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6"), ("host", "evil.example")]);
+        set_forwarded_for(&mut headers, [192, 0, 2, 1].into(), "img.shop.example");
+        assert_eq!(headers["x-forwarded-for"], "192.0.2.1");
+        assert_eq!(headers["x-forwarded-host"], "img.shop.example");
+        assert!(!headers.contains_key("forwarded") && !headers.contains_key(HOST));
+    }
+}

@@ -1,0 +1,47 @@
+//! From a file to pixels, one file a format. JPEG is reduced while it is decoded where that costs no quality.
+
+#[cfg(feature = "libaom")]
+mod avif;
+mod jpeg;
+mod lossless;
+mod webp;
+
+use super::{
+    color::ColorSpace, error::ImageError, format::InputFormat, geometry::Plan, picture::Picture, probe::Probe,
+};
+
+/// A decoded picture, and what its colours mean.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub(super) picture: Picture,
+    pub(super) colors: ColorSpace,
+}
+
+/// Decodes a file as far as the plan needs it.
+///
+/// # Errors
+/// [`ImageError::Broken`] or [`ImageError::Unsupported`]
+pub(super) fn decode(bytes: &[u8], probe: &Probe, plan: &Plan) -> Result<Decoded, ImageError> {
+    match probe.format {
+        InputFormat::Jpeg => jpeg::decode(bytes, jpeg::eighths(probe, plan)),
+        InputFormat::Png => lossless::decode_png(bytes, probe),
+        InputFormat::Gif => lossless::decode_gif(bytes, probe),
+        InputFormat::WebP => webp::decode(bytes),
+        #[cfg(feature = "libaom")]
+        InputFormat::Avif => avif::decode(bytes),
+        #[cfg(not(feature = "libaom"))]
+        InputFormat::Avif => Err(ImageError::Unsupported { what: "AVIF source (built without libaom)" }),
+    }
+}
+
+/// The size that the decoder gives out under the plan.
+pub(super) fn decoded_size(probe: &Probe, plan: &Plan) -> (u32, u32) {
+    match probe.format {
+        InputFormat::Jpeg => {
+            let eighths = u32::from(jpeg::eighths(probe, plan));
+            // libjpeg rounds up.
+            ((probe.width * eighths).div_ceil(8), (probe.height * eighths).div_ceil(8))
+        }
+        _ => (probe.width, probe.height),
+    }
+}

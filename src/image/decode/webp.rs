@@ -1,0 +1,22 @@
+//! WebP by libwebp.
+
+use super::Decoded;
+use crate::image::{
+    error::ImageError,
+    format::InputFormat::WebP,
+    picture::{Channels, Picture},
+    probe::webp,
+};
+
+pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, ImageError> {
+    let broken = |cause| ImageError::broken(WebP, &cause);
+    let features = ::webp::BitstreamFeatures::new(bytes).ok_or_else(|| broken("the header is not valid"))?;
+    if features.has_animation() {
+        return Err(ImageError::Unsupported { what: "animated WebP" });
+    }
+    let image = ::webp::Decoder::new(bytes).decode().ok_or_else(|| broken("libwebp cannot read it"))?;
+    let channels = if image.is_alpha() { Channels::Rgba } else { Channels::Rgb };
+    let picture = Picture::new(image.width(), image.height(), channels, image.to_vec())
+        .ok_or_else(|| broken("it has another size than it says"))?;
+    Ok(Decoded { picture, colors: webp::icc_profile(bytes).into() })
+}

@@ -1,0 +1,43 @@
+//! JPEG by mozjpeg: progressive, with optimized Huffman tables; with trellis quantization where there is time.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use mozjpeg::{ColorSpace, Compress};
+
+use crate::image::{
+    develop::{Detail, Make},
+    error::ImageError,
+    format::OutputFormat::Jpeg,
+    picture::{Channels, Picture},
+    settings::Effort,
+};
+
+pub(super) fn encode(picture: &Picture, make: &Make) -> Result<Vec<u8>, ImageError> {
+    // libjpeg reports an error by unwinding, and leaves nothing behind that is used again.
+    catch_unwind(AssertUnwindSafe(|| encode_unwinding(picture, make)))
+        .unwrap_or_else(|_| Err(ImageError::not_encoded(Jpeg, "libjpeg failed")))
+}
+
+fn encode_unwinding(picture: &Picture, make: &Make) -> Result<Vec<u8>, ImageError> {
+    let failed = |error: std::io::Error| ImageError::not_encoded(Jpeg, &error);
+    let colors = match picture.channels {
+        Channels::Rgb => ColorSpace::JCS_RGB,
+        Channels::Rgba => ColorSpace::JCS_EXT_RGBA,
+    };
+    let mut encoder = Compress::new(colors);
+    if make.effort == Effort::FirstView {
+        encoder.set_fastest_defaults();
+    }
+    encoder.set_size(picture.width as usize, picture.height as usize);
+    encoder.set_quality(f32::from(make.quality));
+    encoder.set_progressive_mode();
+    encoder.set_optimize_coding(true);
+    if make.detail == Detail::Edges || make.quality >= 90 {
+        encoder.set_chroma_sampling_pixel_sizes((1, 1), (1, 1));
+    } else {
+        encoder.set_chroma_sampling_pixel_sizes((2, 2), (2, 2));
+    }
+    let mut started = encoder.start_compress(Vec::new()).map_err(failed)?;
+    started.write_scanlines(&picture.pixels).map_err(failed)?;
+    started.finish().map_err(failed)
+}

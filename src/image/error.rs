@@ -1,0 +1,85 @@
+//! Why a picture was not developed.
+
+use std::fmt::Display;
+
+use super::{
+    format::{InputFormat, OutputFormat},
+    why_original::WhyOriginal,
+};
+
+/// Why there is no variant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// The bytes are not what they begin as.
+    #[error("broken {format:?}: {cause}")]
+    Broken {
+        /// What they begin as.
+        format: InputFormat,
+        /// What is wrong.
+        cause: String,
+    },
+    /// A kind of picture that is not developed.
+    #[error("{what}: not developed")]
+    Unsupported {
+        /// The kind.
+        what: &'static str,
+    },
+    /// The source has more pixels than are allowed.
+    #[error("{width}×{height} pixels are more than the {limit} allowed")]
+    SourceTooLarge {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+        /// The limit.
+        limit: u64,
+    },
+    /// The wanted variant has more pixels than are allowed, or than its format can hold.
+    #[error("a variant of {width}×{height} pixels is larger than allowed")]
+    OutputTooLarge {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
+    /// The encoder failed.
+    #[error("encoding {} failed: {cause}", format.name())]
+    NotEncoded {
+        /// What was being made.
+        format: OutputFormat,
+        /// What the encoder said.
+        cause: String,
+    },
+    /// A codec failed in a way that it should not.
+    #[error("a codec failed in a way that it should not")]
+    CodecPanicked,
+}
+
+impl ImageError {
+    pub(super) fn broken(format: InputFormat, cause: &(impl Display + ?Sized)) -> Self {
+        Self::Broken { format, cause: cause.to_string() }
+    }
+
+    pub(super) fn not_encoded(format: OutputFormat, cause: &(impl Display + ?Sized)) -> Self {
+        Self::NotEncoded { format, cause: cause.to_string() }
+    }
+
+    /// Why the original is served instead.
+    #[must_use]
+    pub const fn why_original(&self) -> WhyOriginal {
+        match self {
+            Self::Broken { .. } | Self::NotEncoded { .. } | Self::CodecPanicked => WhyOriginal::Broken,
+            Self::Unsupported { .. } => WhyOriginal::Unsupported,
+            Self::SourceTooLarge { .. } | Self::OutputTooLarge { .. } => WhyOriginal::TooLarge,
+        }
+    }
+
+    /// Whether it lies in the source, so that nothing else will be made of it either.
+    #[must_use]
+    pub const fn is_of_source(&self) -> bool {
+        match self {
+            Self::Broken { .. } | Self::Unsupported { .. } | Self::SourceTooLarge { .. } | Self::CodecPanicked => true,
+            Self::OutputTooLarge { .. } | Self::NotEncoded { .. } => false,
+        }
+    }
+}

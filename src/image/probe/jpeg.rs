@@ -1,0 +1,150 @@
+//! JPEG's marker segments up to the first scan (ITU-T T.81, annex B).
+
+use super::{Probe, be_u16};
+use crate::image::{error::ImageError, exif, format::InputFormat::Jpeg, orientation::Orientation};
+
+const APP1: u8 = 0xE1;
+const APP2: u8 = 0xE2;
+const START_OF_SCAN: u8 = 0xDA;
+const END_OF_IMAGE: u8 = 0xD9;
+const ICC_MARK: &[u8] = b"ICC_PROFILE\0";
+
+/// The largest ICC profile that is put together.
+const MAX_ICC_BYTES: usize = 4 << 20;
+
+pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
+    let mut orientation = Orientation::UPRIGHT;
+    let mut frame = None;
+    for Segment { marker, content } in Segments::of(bytes) {
+        match marker {
+            APP1 if content.starts_with(b"Exif\0\0") => orientation = exif::orientation(content),
+            // Lossless and hierarchical frames, which no browser shows.
+            0xC3 | 0xC5..=0xC7 | 0xCB | 0xCD..=0xCF => return Err(ImageError::Unsupported { what: "lossless JPEG" }),
+            0xC0..=0xC2 | 0xC9 | 0xCA => frame = frame.or_else(|| read_frame(marker, content)),
+            _ => {}
+        }
+    }
+    let frame = frame.ok_or_else(|| ImageError::broken(Jpeg, "there is no frame header"))?;
+    Ok(Probe { orientation, ..frame })
+}
+
+fn read_frame(marker: u8, content: &[u8]) -> Option<Probe> {
+    let components = u32::from(*content.get(5)?);
+    let progressive = matches!(marker, 0xC2 | 0xCA);
+    Some(Probe {
+        format: Jpeg,
+        width: be_u16(content, 3)?.into(),
+        height: be_u16(content, 1)?.into(),
+        orientation: Orientation::UPRIGHT,
+        animated: false,
+        // A progressive file's coefficients, 16 bits each, are all held until the last scan.
+        whole_bytes_per_pixel: if progressive { 2 * components } else { 0 },
+        pixel_bytes: components.max(3),
+    })
+}
+
+/// The ICC profile, put together from its segments (ICC.1, annex B.4); `None` where there is none or it is not whole.
+pub(in crate::image) fn icc_profile(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut parts: Vec<(u8, &[u8])> = Segments::of(bytes)
+        .filter(|segment| segment.marker == APP2)
+        .filter_map(|segment| segment.content.strip_prefix(ICC_MARK))
+        .filter_map(|part| Some((*part.first()?, part.get(2..)?)))
+        .collect();
+    parts.sort_by_key(|(number, _)| *number);
+    let in_order = parts.iter().zip(1u8..).all(|((number, _), expected)| *number == expected);
+    let len: usize = parts.iter().map(|(_, part)| part.len()).sum();
+    (in_order && (1..=MAX_ICC_BYTES).contains(&len))
+        .then(|| parts.into_iter().flat_map(|(_, part)| part).copied().collect())
+}
+
+/// Whether Adobe's segment is there: its CMYK is stored inverted.
+pub(in crate::image) fn has_adobe_segment(bytes: &[u8]) -> bool {
+    Segments::of(bytes).any(|segment| segment.marker == 0xEE && segment.content.starts_with(b"Adobe"))
+}
+
+struct Segment<'a> {
+    marker: u8,
+    content: &'a [u8],
+}
+
+/// The segments before the first scan.
+struct Segments<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Segments<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes.get(2..).unwrap_or_default() }
+    }
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = Segment<'a>;
+
+    fn next(&mut self) -> Option<Segment<'a>> {
+        loop {
+            // Whatever stands between segments is skipped, as libjpeg does.
+            let at = self.rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF))?;
+            let marker = self.rest[at + 1];
+            self.rest = &self.rest[at + 2..];
+            match marker {
+                START_OF_SCAN | END_OF_IMAGE => return None,
+                // These stand alone, without a length.
+                0x01 | 0xD0..=0xD8 => {}
+                _ => {
+                    let len = usize::from(be_u16(self.rest, 0)?).max(2);
+                    let content = self.rest.get(2..len)?;
+                    self.rest = &self.rest[len..];
+                    return Some(Segment { marker, content });
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::exif::tests::block;
+
+    fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(content.len() + 2).unwrap().to_be_bytes();
+        [&[0xFF, marker], &len[..], content].concat()
+    }
+
+    fn file(segments: &[Vec<u8>]) -> Vec<u8> {
+        [&[0xFF, 0xD8][..], &segments.concat(), &[0xFF, START_OF_SCAN]].concat()
+    }
+
+    const FRAME: &[u8] = &[8, 0, 100, 0, 200, 3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1];
+
+    #[test]
+    fn size_and_orientation_are_read_wherever_exif_stands() {
+        for segments in
+            [[segment(APP1, &block(6)), segment(0xC0, FRAME)], [segment(0xC0, FRAME), segment(APP1, &block(6))]]
+        {
+            let probe = probe(&file(&segments)).unwrap();
+            assert_eq!((probe.width, probe.height, probe.orientation), (200, 100, Orientation::from_exif(6)));
+            assert_eq!(probe.whole_bytes_per_pixel, 0);
+        }
+    }
+
+    #[test]
+    fn a_progressive_frame_needs_its_coefficients_in_memory() {
+        assert_eq!(probe(&file(&[segment(0xC2, FRAME)])).unwrap().whole_bytes_per_pixel, 6);
+    }
+
+    #[test]
+    fn a_profile_is_put_together_in_the_order_of_its_numbers() {
+        let part = |number, text: &[u8]| segment(APP2, &[ICC_MARK, &[number, 2], text].concat());
+        assert_eq!(icc_profile(&file(&[part(2, b"cd"), part(1, b"ab")])).unwrap(), b"abcd");
+        assert_eq!(icc_profile(&file(&[part(2, b"cd")])), None);
+        assert_eq!(icc_profile(&file(&[])), None);
+    }
+
+    #[test]
+    fn a_file_without_a_frame_or_with_one_that_no_browser_shows_is_refused() {
+        assert!(matches!(probe(&file(&[])), Err(ImageError::Broken { .. })));
+        assert!(matches!(probe(&file(&[segment(0xC3, FRAME)])), Err(ImageError::Unsupported { .. })));
+    }
+}

@@ -1,0 +1,66 @@
+//! Why an original is served where a variant was asked for: the `detail` of `Cache-Status`, a label in metrics and logs.
+
+use serde::{Deserialize, Serialize};
+
+/// The reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhyOriginal {
+    /// The variant was not ready in the time that `first_view` gives.
+    Deadline,
+    /// All cores, the queue or the memory budget are taken.
+    Busy,
+    /// No format gave fewer bytes.
+    NotSmaller,
+    /// The source, its file or the work on it is larger than the limits.
+    TooLarge,
+    /// The bytes are not the image that they begin as.
+    Broken,
+    /// A kind of image that is not developed.
+    Unsupported,
+    /// It moves.
+    Animated,
+    /// The origin forbids changing it (RFC 9111, 5.2.2.6).
+    NoTransform,
+    /// The origin forbids storing it.
+    NoStore,
+    /// It is meant for one user.
+    Private,
+    /// It depends on request fields that the cache's key does not hold.
+    Vary,
+    /// It is no image that can be developed.
+    NotImage,
+    /// A redirect that is the visitor's to follow.
+    Redirect,
+    /// The origin answered with a status other than 200.
+    Status,
+}
+
+impl WhyOriginal {
+    /// The reason's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Busy => "busy",
+            Self::NotSmaller => "not-smaller",
+            Self::TooLarge => "too-large",
+            Self::Broken => "broken",
+            Self::Unsupported => "unsupported",
+            Self::Animated => "animated",
+            Self::NoTransform => "no-transform",
+            Self::NoStore => "no-store",
+            Self::Private => "private",
+            Self::Vary => "vary",
+            Self::NotImage => "not-image",
+            Self::Redirect => "redirect",
+            Self::Status => "status",
+        }
+    }
+
+    /// Whether the next view may get a variant, so that no cache downstream should hold on to the original.
+    #[must_use]
+    pub const fn is_passing(self) -> bool {
+        matches!(self, Self::Deadline | Self::Busy)
+    }
+}

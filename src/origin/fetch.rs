@@ -1,0 +1,314 @@
+//! Requests to origins: one hop at a time, each vetted before a connection is made, each wait bounded. Redirects of image
+//! fetches are followed here; everything else is forwarded as it is.
+
+use std::{
+    collections::VecDeque,
+    error::Error as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode, Version,
+    header::{ACCEPT, ACCEPT_ENCODING, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, USER_AGENT},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use url::Url;
+
+use super::{
+    address::{AddressPolicy, RefusedAddress},
+    error::FetchError,
+    resolve::VettingResolver,
+    url_guard::{AllowedHosts, vet_url},
+};
+use crate::{config, http::forwarding};
+
+/// What a site allows its fetches to reach.
+#[derive(Debug, Clone)]
+pub struct OriginRules {
+    /// Hosts and ports that URLs may name.
+    pub allowed: AllowedHosts,
+    /// Which addresses may be connected to.
+    pub policy: AddressPolicy,
+}
+
+/// What is known of a stored original, to ask whether it still holds (RFC 9110, 13.1).
+#[derive(Debug, Clone, Default)]
+pub struct Validators {
+    /// The origin's `ETag`.
+    pub etag: Option<HeaderValue>,
+    /// The origin's `Last-Modified`.
+    pub last_modified: Option<HeaderValue>,
+}
+
+/// The connections to all origins.
+#[derive(Debug)]
+pub struct Origins {
+    public: reqwest::Client,
+    private: reqwest::Client,
+    permits: Arc<Semaphore>,
+    limits: config::Origin,
+    name: String,
+}
+
+/// A response whose head has come, and whose body is taken piece by piece.
+#[derive(Debug)]
+pub struct OriginResponse {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its fields, hop-by-hop ones taken out.
+    pub headers: HeaderMap,
+    /// Where it came from, after redirects.
+    pub url: Url,
+    /// From sending the request to the head, redirects included.
+    pub waited: Duration,
+    content_length: Option<u64>,
+    unread: VecDeque<Bytes>,
+    inner: reqwest::Response,
+    pace: Pace,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// How long the body may take.
+#[derive(Debug, Clone, Copy)]
+enum Pace {
+    /// All of it until then.
+    Until(Instant),
+    /// Each piece this long after the one before.
+    Idle(Duration),
+}
+
+/// What an image fetch sends beside the protocol's own: no compression on top, and the formats that make the best
+/// originals, so that an origin which negotiates does not hand out its own small variants.
+const IMAGE_ACCEPT: &str = "image/jpeg,image/png,image/gif,image/*;q=0.9,*/*;q=0.8";
+
+impl Origins {
+    /// Sets up the connections; nothing is connected yet.
+    ///
+    /// # Errors
+    /// What the TLS library says, such as that the system has no root certificates.
+    pub fn new(limits: config::Origin, name: &str) -> Result<Self, reqwest::Error> {
+        let client = |policy| {
+            reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .referer(false)
+                // A proxy named by the environment would connect to addresses that nobody vetted.
+                .no_proxy()
+                .connect_timeout(limits.connect_timeout.0)
+                .dns_resolver(VettingResolver::new(policy, limits.connect_timeout.0))
+                .pool_max_idle_per_host(32)
+                .build()
+        };
+        Ok(Self {
+            public: client(AddressPolicy::PublicOnly)?,
+            private: client(AddressPolicy::PrivateAllowed)?,
+            permits: Arc::new(Semaphore::new(limits.max_requests)),
+            limits,
+            name: name.to_owned(),
+        })
+    }
+
+    /// The limits towards origins.
+    #[must_use]
+    pub const fn limits(&self) -> &config::Origin {
+        &self.limits
+    }
+
+    /// Fetches an original, following redirects that stay within the site's rules. A redirect that leaves them comes
+    /// back as it is: it is the visitor's to follow.
+    ///
+    /// # Errors
+    /// [`FetchError`]; a status of 500 or above is one too.
+    pub async fn fetch_image(
+        &self,
+        rules: &OriginRules,
+        url: Url,
+        validators: &Validators,
+    ) -> Result<OriginResponse, FetchError> {
+        let started = Instant::now();
+        let deadline = started + self.limits.total_timeout.0;
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static(IMAGE_ACCEPT));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("lightmeter/", env!("CARGO_PKG_VERSION"))));
+        if let Some(etag) = &validators.etag {
+            headers.insert(IF_NONE_MATCH, etag.clone());
+        }
+        if let Some(date) = &validators.last_modified {
+            headers.insert(IF_MODIFIED_SINCE, date.clone());
+        }
+        forwarding::mark_forwarded(&mut headers, &self.name, Version::HTTP_11);
+
+        let mut url = url;
+        for _ in 0..=self.limits.max_redirects {
+            let request = Outgoing { method: Method::GET, url: url.clone(), headers: headers.clone(), body: None };
+            let response = self.send(rules, request, Pace::Until(deadline), started).await?;
+            match redirect_target(&response) {
+                None if response.status.is_server_error() => {
+                    return Err(FetchError::OriginFailed { status: response.status });
+                }
+                None => return Ok(response),
+                Some(next) => match vet_hop(rules, &url, &next) {
+                    Hop::Follow => url = next,
+                    Hop::Leave => return Ok(response),
+                    Hop::Refuse(refused) => return Err(FetchError::RefusedUrl(refused)),
+                },
+            }
+        }
+        Err(FetchError::TooManyRedirects { limit: self.limits.max_redirects })
+    }
+
+    /// Forwards a request to the origin as it is, but for what belongs to the connection. The body streams.
+    ///
+    /// # Errors
+    /// [`FetchError`]
+    pub async fn forward(
+        &self,
+        rules: &OriginRules,
+        method: Method,
+        url: Url,
+        mut headers: HeaderMap,
+        body: Option<reqwest::Body>,
+    ) -> Result<OriginResponse, FetchError> {
+        forwarding::remove_hop_by_hop(&mut headers);
+        forwarding::mark_forwarded(&mut headers, &self.name, Version::HTTP_11);
+        let request = Outgoing { method, url, headers, body };
+        self.send(rules, request, Pace::Idle(self.limits.idle_timeout.0), Instant::now()).await
+    }
+
+    async fn send(
+        &self,
+        rules: &OriginRules,
+        request: Outgoing,
+        pace: Pace,
+        started: Instant,
+    ) -> Result<OriginResponse, FetchError> {
+        vet_url(&request.url, &rules.allowed, rules.policy).map_err(FetchError::RefusedUrl)?;
+        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| FetchError::Busy)?;
+        let client = match rules.policy {
+            AddressPolicy::PublicOnly => &self.public,
+            AddressPolicy::PrivateAllowed => &self.private,
+        };
+        let url = request.url.clone();
+        let uploads = request.body.is_some();
+        let mut builder = client.request(request.method, request.url).headers(request.headers);
+        if let Some(body) = request.body {
+            builder = builder.body(body);
+        }
+        // An upload may take long before the origin answers: its own client bounds it, by the pace it sends at.
+        let patience =
+            if uploads { self.limits.idle_timeout.0.max(self.limits.total_timeout.0) } else { self.first_byte(pace) };
+        let inner = tokio::time::timeout(patience, builder.send())
+            .await
+            .map_err(|_| FetchError::TimedOut { after: patience })?
+            .map_err(|error| classify(&error))?;
+        let mut headers = inner.headers().clone();
+        forwarding::remove_hop_by_hop(&mut headers);
+        Ok(OriginResponse {
+            status: inner.status(),
+            headers,
+            url,
+            waited: started.elapsed(),
+            content_length: inner.content_length(),
+            unread: VecDeque::new(),
+            inner,
+            pace,
+            _permit: permit,
+        })
+    }
+
+    fn first_byte(&self, pace: Pace) -> Duration {
+        let limit = self.limits.first_byte_timeout.0;
+        match pace {
+            Pace::Until(deadline) => limit.min(deadline.saturating_duration_since(Instant::now())),
+            Pace::Idle(_) => limit,
+        }
+    }
+}
+
+struct Outgoing {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Option<reqwest::Body>,
+}
+
+impl OriginResponse {
+    /// The next piece of the body, `None` at its end.
+    ///
+    /// # Errors
+    /// [`FetchError::TimedOut`] or [`FetchError::Broken`], the latter also where fewer bytes came than were announced.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
+        if let Some(piece) = self.unread.pop_front() {
+            return Ok(Some(piece));
+        }
+        let patience = match self.pace {
+            Pace::Until(deadline) => deadline.saturating_duration_since(Instant::now()),
+            Pace::Idle(limit) => limit,
+        };
+        tokio::time::timeout(patience, self.inner.chunk())
+            .await
+            .map_err(|_| FetchError::TimedOut { after: patience })?
+            .map_err(|error| classify(&error))
+    }
+
+    /// Gives back what was read to look at it, in its order: [`Self::chunk`] gives it again.
+    pub fn unread(&mut self, pieces: Vec<Bytes>) {
+        for piece in pieces.into_iter().rev() {
+            self.unread.push_front(piece);
+        }
+    }
+
+    /// The length that the origin announced, of the whole body.
+    #[must_use]
+    pub const fn content_length(&self) -> Option<u64> {
+        self.content_length
+    }
+
+    /// Where a redirect leads, absolute.
+    #[must_use]
+    pub fn location(&self) -> Option<Url> {
+        redirect_target(self)
+    }
+}
+
+fn redirect_target(response: &OriginResponse) -> Option<Url> {
+    let is_redirect = matches!(response.status.as_u16(), 301 | 302 | 303 | 307 | 308);
+    let location = response.headers.get(LOCATION).filter(|_| is_redirect)?;
+    response.url.join(location.to_str().ok()?).ok()
+}
+
+enum Hop {
+    Follow,
+    Leave,
+    Refuse(super::url_guard::RefusedUrl),
+}
+
+/// A redirect to a host that the site does not name is left to the visitor, as is one from https to http: the edge does
+/// not lower what the origin promised. One that names an address or a form that is never asked for is refused.
+fn vet_hop(rules: &OriginRules, from: &Url, to: &Url) -> Hop {
+    match vet_url(to, &rules.allowed, rules.policy) {
+        Ok(()) if from.scheme() == "https" && to.scheme() == "http" => Hop::Leave,
+        Ok(()) => Hop::Follow,
+        Err(refused) if refused.is_host_not_listed() => Hop::Leave,
+        Err(refused) => Hop::Refuse(refused),
+    }
+}
+
+fn classify(error: &reqwest::Error) -> FetchError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
+    let mut innermost = error.to_string();
+    while let Some(inner) = cause {
+        if let Some(refused) = inner.downcast_ref::<RefusedAddress>() {
+            return FetchError::RefusedAddress(refused.clone());
+        }
+        innermost = inner.to_string();
+        cause = inner.source();
+    }
+    if error.is_connect() {
+        FetchError::CannotConnect { cause: innermost }
+    } else {
+        FetchError::Broken { cause: innermost }
+    }
+}

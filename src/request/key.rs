@@ -1,0 +1,180 @@
+//! Names of what is cached: a source by its site and URL, one content of it by its version, a variant by version, transform
+//! and format. Each has a short key for tables and file names and a full text that is stored beside the content and
+//! compared, so that no collision and no swapped file is ever served.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::transform::{Animation, Fit, Rotation, Transform};
+use crate::{
+    cache::key::{CacheKey, KeyHasher},
+    image::format::OutputFormat,
+};
+
+/// One content of a source: the first 128 bits of its BLAKE3 hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SourceVersion(pub [u8; 16]);
+
+impl SourceVersion {
+    /// The version that `bytes` are.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut version = [0; 16];
+        version.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
+        Self(version)
+    }
+}
+
+impl fmt::Display for SourceVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for SourceVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A source's name: the site's id, and path with query or absolute URL.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceName<'a> {
+    /// The site's id: two sites never share an entry.
+    pub site: &'a str,
+    /// What names the source within the site.
+    pub source: &'a str,
+}
+
+impl SourceName<'_> {
+    /// The key of what is known of the source.
+    #[must_use]
+    pub fn key(self) -> CacheKey {
+        KeyHasher::new().text("source").text(self.site).text(self.source).finish()
+    }
+
+    /// The full text behind [`Self::key`].
+    #[must_use]
+    pub fn text(self) -> String {
+        format!("source\n{}\n{}", self.site, self.source)
+    }
+
+    /// The full text behind [`body_key`].
+    #[must_use]
+    pub fn body_text(self, version: SourceVersion) -> String {
+        format!("body\n{}\n{}\n{version}", self.site, self.source)
+    }
+
+    /// The full text behind [`variant_key`].
+    #[must_use]
+    pub fn variant_text(self, version: SourceVersion, transform: &Transform, format: OutputFormat) -> String {
+        format!("variant\n{}\n{}\n{version}\n{transform:?}\n{}", self.site, self.source, format.name())
+    }
+}
+
+/// The key of a source version's bytes.
+#[must_use]
+pub fn body_key(source: CacheKey, version: SourceVersion) -> CacheKey {
+    KeyHasher::new().text("body").bytes(source.as_bytes()).bytes(&version.0).finish()
+}
+
+/// The variant key: image size × output format, for one version of the source.
+#[must_use]
+pub fn variant_key(source: CacheKey, version: SourceVersion, transform: &Transform, format: OutputFormat) -> CacheKey {
+    KeyHasher::new()
+        .text("variant")
+        .bytes(source.as_bytes())
+        .bytes(&version.0)
+        .bytes(&transform_bytes(transform))
+        .text(format.name())
+        .finish()
+}
+
+/// The key of the work that makes a variant: the version is not known before the source has come.
+#[must_use]
+pub fn work_key(source: CacheKey, transform: &Transform, candidates: super::Candidates) -> CacheKey {
+    let mut hasher = KeyHasher::new().text("work").bytes(source.as_bytes()).bytes(&transform_bytes(transform));
+    for candidate in candidates.as_slice() {
+        hasher = match candidate {
+            super::Candidate::Format(format) => hasher.text(format.name()),
+            super::Candidate::SameAsSource => hasher.text("same"),
+        };
+    }
+    hasher.finish()
+}
+
+/// A canonical transform as bytes, each field at its place, absent ones as 0 (which no field's value is).
+fn transform_bytes(transform: &Transform) -> [u8; 24] {
+    let Transform { width, height, fit, gravity, dpr, quality, background, rotate, animation } = transform;
+    let mut bytes = [0; 24];
+    bytes[0..4].copy_from_slice(&width.unwrap_or(0).to_le_bytes());
+    bytes[4..8].copy_from_slice(&height.unwrap_or(0).to_le_bytes());
+    bytes[8..10].copy_from_slice(&gravity.x_permille.to_le_bytes());
+    bytes[10..12].copy_from_slice(&gravity.y_permille.to_le_bytes());
+    bytes[12..14].copy_from_slice(&dpr.0.to_le_bytes());
+    bytes[14] = quality.unwrap_or(0);
+    if let Some(color) = background {
+        bytes[15..19].copy_from_slice(&[1, color.r, color.g, color.b]);
+    }
+    bytes[19] = match fit {
+        Fit::ScaleDown => 0,
+        Fit::Contain => 1,
+        Fit::Cover => 2,
+        Fit::Crop => 3,
+        Fit::Pad => 4,
+    };
+    bytes[20] = match rotate {
+        Rotation::None => 0,
+        Rotation::Quarter => 1,
+        Rotation::Half => 2,
+        Rotation::ThreeQuarter => 3,
+    };
+    bytes[21] = match animation {
+        Animation::Keep => 0,
+        Animation::FirstFrame => 1,
+    };
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::transform::{Dpr, Gravity, Rgb};
+    use std::collections::HashSet;
+
+    #[test]
+    fn each_field_of_the_transform_makes_another_variant() {
+        let plain = Transform::default();
+        let transforms = [
+            plain.clone(),
+            Transform { width: Some(1), ..plain.clone() },
+            Transform { height: Some(1), ..plain.clone() },
+            Transform { fit: Fit::Cover, ..plain.clone() },
+            Transform { gravity: Gravity { x_permille: 1, y_permille: 500 }, ..plain.clone() },
+            Transform { gravity: Gravity { x_permille: 500, y_permille: 1 }, ..plain.clone() },
+            Transform { dpr: Dpr(200), ..plain.clone() },
+            Transform { quality: Some(1), ..plain.clone() },
+            Transform { background: Some(Rgb { r: 0, g: 0, b: 0 }), ..plain.clone() },
+            Transform { rotate: Rotation::Half, ..plain.clone() },
+            Transform { animation: Animation::FirstFrame, ..plain },
+        ];
+        let name = SourceName { site: "shop", source: "/a.jpg" };
+        let version = SourceVersion::of(b"x");
+        let mut keys = HashSet::new();
+        for transform in &transforms {
+            for format in [OutputFormat::Avif, OutputFormat::WebP] {
+                assert!(keys.insert(variant_key(name.key(), version, transform, format)));
+            }
+        }
+        assert!(keys.insert(variant_key(name.key(), SourceVersion::of(b"y"), &transforms[0], OutputFormat::Avif)));
+    }
+
+    #[test]
+    fn sites_and_sources_do_not_share_keys() {
+        let key = |site, source| SourceName { site, source }.key();
+        assert_ne!(key("a", "/b"), key("c", "/b"));
+        assert_ne!(key("a", "/b"), key("a/", "b"));
+        assert_ne!(key("a", "/b"), key("a", "/b?"));
+    }
+}

@@ -1,0 +1,254 @@
+//! Reads path and query into what is asked for. Three kinds: an image on its own path (known by its extension, options in
+//! the query), `/lm/{options}/{path or absolute URL}`, and everything else, which is the origin's business, query included.
+
+use std::borrow::Cow;
+
+use super::{
+    negotiate::FormatChoice,
+    options::{OptionError, Options, is_option, parse_segment},
+    transform::Transform,
+};
+
+/// The prefix of the path carrier: `/lm/{options}/{source}`.
+pub const PREFIX: &str = "/lm/";
+
+/// Extensions whose paths are taken for images before a byte is seen. SVG is not among them: it is passed through.
+const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "jpe", "jfif", "png", "gif", "webp", "avif"];
+
+/// What a GET or HEAD asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// An image, to be developed.
+    Image(ImageRequest<'a>),
+    /// Something of the origin's own: passed through, unless its bytes turn out to be an image.
+    Other,
+}
+
+/// An image as it is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageRequest<'a> {
+    /// Where the original lives.
+    pub source: SourceRef<'a>,
+    /// What is done to it.
+    pub transform: Transform,
+    /// Which format is wanted.
+    pub format: FormatChoice,
+}
+
+/// Names an original, relative to a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceRef<'a> {
+    /// Path and query on the site's origin, without the options.
+    OwnPath(Cow<'a, str>),
+    /// An absolute URL, not vetted yet.
+    Absolute(Cow<'a, str>),
+}
+
+impl SourceRef<'_> {
+    /// The text that names the source within its site.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::OwnPath(text) | Self::Absolute(text) => text,
+        }
+    }
+}
+
+/// Reads `path` and `query` as they came (not decoded).
+///
+/// # Errors
+/// [`OptionError`] where an image is asked for with options that are not allowed.
+pub fn parse<'a>(path: &'a str, query: Option<&'a str>) -> Result<Target<'a>, OptionError> {
+    if let Some(rest) = path.strip_prefix(PREFIX) {
+        return parse_path_carrier(rest, query).map(Target::Image);
+    }
+    if has_image_extension(path) {
+        return parse_own_path(path, query).map(Target::Image);
+    }
+    Ok(Target::Other)
+}
+
+/// The request for a source that turned out to be an image: as it is, in the best format.
+#[must_use]
+pub fn plain_image<'a>(path: &'a str, query: Option<&'a str>) -> ImageRequest<'a> {
+    ImageRequest {
+        source: SourceRef::OwnPath(with_query(Cow::Borrowed(path), query)),
+        transform: Transform::default(),
+        format: FormatChoice::Auto,
+    }
+}
+
+fn parse_path_carrier<'a>(rest: &'a str, query: Option<&'a str>) -> Result<ImageRequest<'a>, OptionError> {
+    let (segment, source) =
+        rest.split_once('/').ok_or(OptionError::Carrier { problem: "there is no source behind the options" })?;
+    let (transform, format) = parse_segment(segment)?.canonical();
+    if source.is_empty() {
+        return Err(OptionError::Carrier { problem: "there is no source behind the options" });
+    }
+    let source = match absolute_url(source) {
+        Some(url) => SourceRef::Absolute(with_query(url, query)),
+        None => SourceRef::OwnPath(with_query(Cow::Owned(format!("/{source}")), query)),
+    };
+    Ok(ImageRequest { source, transform, format })
+}
+
+/// The rest of a path as an absolute URL. Servers and proxies on the way may have folded `//` into `/`, or escaped it all.
+fn absolute_url(rest: &str) -> Option<Cow<'_, str>> {
+    for scheme in ["https", "http"] {
+        let Some(behind) =
+            rest.get(..scheme.len()).filter(|s| s.eq_ignore_ascii_case(scheme)).map(|_| &rest[scheme.len()..])
+        else {
+            continue;
+        };
+        if behind.starts_with("://") {
+            return Some(Cow::Borrowed(rest));
+        }
+        if let Some(folded) = behind.strip_prefix(":/") {
+            return Some(Cow::Owned(format!("{scheme}://{folded}")));
+        }
+        if behind.get(..3).is_some_and(|colon| colon.eq_ignore_ascii_case("%3a")) {
+            let decoded = percent_encoding::percent_decode_str(rest).decode_utf8().ok()?;
+            return decoded.contains("://").then(|| Cow::Owned(decoded.into_owned()));
+        }
+    }
+    // Any other scheme is named as such, so that it is refused as a URL and not looked up as a path.
+    let scheme = rest.split_once("://").map(|(scheme, _)| scheme)?;
+    scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()).then_some(Cow::Borrowed(rest))
+}
+
+fn parse_own_path<'a>(path: &'a str, query: Option<&'a str>) -> Result<ImageRequest<'a>, OptionError> {
+    let (options, remaining) = match query {
+        None => (Options::default(), None),
+        Some(query) => split_query(query)?,
+    };
+    let (transform, format) = options.canonical();
+    let source = match remaining {
+        None => Cow::Borrowed(path),
+        Some(remaining) => Cow::Owned(format!("{path}?{remaining}")),
+    };
+    Ok(ImageRequest { source: SourceRef::OwnPath(source), transform, format })
+}
+
+/// Takes the options out of a query; what remains is the origin's, in its order.
+fn split_query(query: &str) -> Result<(Options, Option<Cow<'_, str>>), OptionError> {
+    let mut options = Options::default();
+    let mut remaining: Vec<&str> = Vec::new();
+    let mut taken = false;
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if is_option(name) {
+            let value = percent_encoding::percent_decode_str(value)
+                .decode_utf8()
+                .map_err(|_| OptionError::Carrier { problem: "an option's value is not UTF-8" })?;
+            options.set(name, &value)?;
+            taken = true;
+        } else {
+            remaining.push(pair);
+        }
+    }
+    let remaining = match (taken, remaining.is_empty()) {
+        (false, _) => Some(Cow::Borrowed(query)),
+        (true, true) => None,
+        (true, false) => Some(Cow::Owned(remaining.join("&"))),
+    };
+    Ok((options, remaining))
+}
+
+fn with_query<'a>(path: Cow<'a, str>, query: Option<&str>) -> Cow<'a, str> {
+    match query {
+        Some(query) => Cow::Owned(format!("{path}?{query}")),
+        None => path,
+    }
+}
+
+fn has_image_extension(path: &str) -> bool {
+    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    name.rsplit_once('.')
+        .is_some_and(|(_, extension)| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn image<'a>(path: &'a str, query: Option<&'a str>) -> ImageRequest<'a> {
+        match parse(path, query).unwrap() {
+            Target::Image(image) => image,
+            Target::Other => panic!("{path} is not taken for an image"),
+        }
+    }
+
+    fn own(text: &str) -> SourceRef<'static> {
+        SourceRef::OwnPath(Cow::Owned(text.to_owned()))
+    }
+
+    fn absolute(text: &str) -> SourceRef<'static> {
+        SourceRef::Absolute(Cow::Owned(text.to_owned()))
+    }
+
+    #[test]
+    fn an_image_stands_on_its_own_path() {
+        let table = [
+            ("/a/b.jpg", None, "/a/b.jpg"),
+            ("/a/b.JPEG", Some("w=400&q=75"), "/a/b.JPEG"),
+            ("/a/b.png", Some("v=3"), "/a/b.png?v=3"),
+            ("/a/b.png", Some("v=3&w=400&t=x"), "/a/b.png?v=3&t=x"),
+            ("/a/b.png", Some(""), "/a/b.png?"),
+            ("/a%20b.webp", None, "/a%20b.webp"),
+        ];
+        for (path, query, source) in table {
+            assert_eq!(image(path, query).source, own(source), "{path} {query:?}");
+        }
+        assert_eq!(image("/a.jpg", Some("w=400")).transform.width, Some(400));
+    }
+
+    #[test]
+    fn the_path_carrier_names_a_path_or_a_url() {
+        let table = [
+            ("/lm/w=400/a/b.jpg", None, own("/a/b.jpg")),
+            ("/lm/w=400/a/b", Some("id=1"), own("/a/b?id=1")),
+            ("/lm/w=400/https://x.example/a.jpg", None, absolute("https://x.example/a.jpg")),
+            ("/lm/w=400/https:/x.example/a.jpg", None, absolute("https://x.example/a.jpg")),
+            ("/lm/w=400/https%3A%2F%2Fx.example%2Fa.jpg", None, absolute("https://x.example/a.jpg")),
+            ("/lm/w=400/http://x.example/a.jpg", Some("v=1"), absolute("http://x.example/a.jpg?v=1")),
+            ("/lm/w=400/file:///etc/passwd", None, absolute("file:///etc/passwd")),
+        ];
+        for (path, query, source) in table {
+            let image = image(path, query);
+            assert_eq!(image.source, source, "{path}");
+            assert_eq!(image.transform.width, Some(400), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_carrier_without_options_or_source_is_refused() {
+        for path in ["/lm/", "/lm/w=400", "/lm/w=400/", "/lm//a.jpg", "/lm/a.jpg", "/lm/nonsense/a.jpg"] {
+            assert!(parse(path, None).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_the_origins() {
+        for (path, query) in
+            [("/", None), ("/search", Some("q=shoes&w=5")), ("/style.css", None), ("/logo.svg", Some("w=x"))]
+        {
+            assert_eq!(parse(path, query), Ok(Target::Other), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_option_in_a_query_is_refused_only_on_images() {
+        assert!(parse("/a.jpg", Some("w=wide")).is_err());
+        assert!(parse("/a.jpg", Some("w=1&w=2")).is_err());
+        assert_eq!(parse("/a.html", Some("w=wide")), Ok(Target::Other));
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_panics(path in "/\\PC{0,80}", query in proptest::option::of("\\PC{0,80}")) {
+            let _ = parse(&path, query.as_deref());
+            let _ = parse(&format!("/lm{path}"), query.as_deref());
+        }
+    }
+}

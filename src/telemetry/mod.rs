@@ -1,0 +1,5 @@
+//! What an operator sees: `metrics` for Prometheus, `log` for lines, `outcome` for what became of each request.
+
+pub mod log;
+pub mod metrics;
+pub mod outcome;
