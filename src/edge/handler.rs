@@ -9,7 +9,6 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, Method, Request, Response, Uri, header::ACCEPT};
-use hyper::body::Incoming;
 
 use super::{
     body::{EdgeBody, Report, Told},
@@ -78,8 +77,11 @@ impl Visit<'_> {
     }
 }
 
+/// A request's body, if it has one: only what is forwarded is ever read.
+pub type RequestBody = Option<reqwest::Body>;
+
 /// Answers one request and sees to it that it is counted and logged.
-pub async fn handle(edge: Arc<Edge>, request: Request<Incoming>, client: SocketAddr) -> Response<EdgeBody> {
+pub async fn handle(edge: Arc<Edge>, request: Request<RequestBody>, client: SocketAddr) -> Response<EdgeBody> {
     let started = Instant::now();
     let method = request.method().clone();
     let path = if edge.access_log { request.uri().path_and_query().cloned() } else { None };
@@ -104,7 +106,7 @@ pub async fn handle(edge: Arc<Edge>, request: Request<Incoming>, client: SocketA
 
 async fn serve(
     edge: &Arc<Edge>,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     client: SocketAddr,
     started: Instant,
     found_site: &mut Option<Arc<Site>>,

@@ -7,10 +7,9 @@ use http::{
     HeaderMap, Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, IF_RANGE, RANGE},
 };
-use hyper::body::{Body as _, Incoming};
 
 use super::{
-    handler::{Edge, Visit},
+    handler::{Edge, RequestBody, Visit},
     lookup::Wanted,
     miss::Miss,
     problem::Problem,
@@ -29,14 +28,13 @@ use crate::{
 pub(super) async fn forward(
     edge: &Arc<Edge>,
     visit: &Visit<'_>,
-    body: Incoming,
+    body: RequestBody,
     image: Option<ImageRequest<'_>>,
 ) -> Result<Answer, Problem> {
     let path = visit.uri.path_and_query().map_or("/", |path| path.as_str());
     let url = visit.site.source_url(&SourceRef::OwnPath(path.into()))?;
     let mut headers = visit.headers.clone();
     forwarding::set_forwarded_for(&mut headers, visit.client, visit.host);
-    let body = (!body.is_end_stream()).then(|| reqwest::Body::wrap(body));
     let response = edge.origins.forward(&visit.site.rules, visit.method.clone(), url.clone(), headers, body).await?;
     match image {
         Some(image) if *visit.method == Method::GET && may_be_image(visit.headers, &response) => {

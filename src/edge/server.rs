@@ -3,7 +3,11 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::service::service_fn;
+use http::Request;
+use hyper::{
+    body::{Body as _, Incoming},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -101,8 +105,9 @@ impl Server {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.write_timeout));
         let edge = Arc::clone(&self.edge);
-        let service = service_fn(move |request| {
+        let service = service_fn(move |request: Request<Incoming>| {
             let edge = Arc::clone(&edge);
+            let request = request.map(|body| (!body.is_end_stream()).then(|| reqwest::Body::wrap(body)));
             async move { Ok::<_, Infallible>(handle(edge, request, client).await) }
         });
         let connection = self.connections.serve_connection(TokioIo::new(Box::pin(stream)), service).into_owned();

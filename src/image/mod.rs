@@ -19,6 +19,8 @@ mod picture;
 mod probe;
 mod resize;
 mod settings;
+#[cfg(test)]
+mod tests;
 pub mod why_original;
 
 pub use cost::cost;

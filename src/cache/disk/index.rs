@@ -1,5 +1,5 @@
 //! What memory knows of the files: how large each is and when it was last used. Pure: it reads no clock and no disk. An
-//! entry takes 45 to 96 bytes, depending on how full the tables are that hold it.
+//! entry takes 48 to 96 bytes, depending on how full the tables are that hold it.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

@@ -23,8 +23,8 @@ use crate::{cache::key::CacheKey, http::time::UnixSeconds};
 /// How many keys may be renamed or removed at once.
 const STRIPES: usize = 64;
 
-/// A put that needs n blocks evicts n entries at most, each of a block or more, and so many on behalf of others that make
-/// room at the same time. What bounds its work must not make it fail while room can be had.
+/// A put that needs n blocks evicts n entries at most, since each has one or more, and up to this many beyond on behalf of
+/// others that make room at the same time: what bounds its work must not make it fail while room can be had.
 const EVICTIONS_FOR_OTHERS: u32 = 4_096;
 
 /// How old the modification time of a file that is used may get. After a start it says what was used last.

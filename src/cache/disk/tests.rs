@@ -398,14 +398,31 @@ mod at_once {
     }
 
     #[test]
-    fn while_the_scan_takes_the_same_files_in() {
+    fn from_the_start_of_a_scan_on() {
         let dir = quick_dir();
-        for round in 0..40 {
+        for round in 0..20 {
             let tier = DiskTier::open(dir.path(), 12 * BLOCK).unwrap();
             hammer(&tier, round, 50);
             wait_for_the_scan(&tier);
             assert_eq!((counted(&tier), temp_files(dir.path())), (on_disk(dir.path()), 0), "round {round}");
             assert_eq!(tier.usage().corrupt, 0);
+        }
+    }
+
+    #[test]
+    fn where_entries_are_removed_as_the_scan_takes_them_in() {
+        let dir = quick_dir();
+        let names: Vec<_> = (0..64).map(|number| number.to_string()).collect();
+        for round in 0..100 {
+            let store = Store::open(dir.path(), MIB).unwrap();
+            names.iter().for_each(|name| store.put(key(name), name, b"", b"body").unwrap());
+            drop(store);
+            let store = Store::open(dir.path(), MIB).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| names.iter().for_each(|name| store.take_in(key(name))));
+                scope.spawn(|| names.iter().for_each(|name| store.remove(key(name))));
+            });
+            assert_eq!((store.usage(), on_disk(dir.path())), (Usage::default(), (0, 0)), "round {round}");
         }
     }
 
@@ -430,7 +447,8 @@ mod at_once {
                     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
                 }
             }
-            4..7 => {
+            4 => tier.store.take_in(key(&name)),
+            5..7 => {
                 if let Some(DiskEntry { meta, body: DiskBody::Whole(body) }) = tier.get(key(&name), &name) {
                     assert_eq!(body, vec![meta[0]; usize::from(meta[0]) * 100]);
                 }

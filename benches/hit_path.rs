@@ -1,0 +1,117 @@
+//! What a hit costs beside the socket: its rules one by one, then the whole way through `handle`, body and all.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a benchmark that cannot be set up has no result"
+)]
+
+use std::{hint::black_box, net::SocketAddr, pin::pin, sync::Arc, task::Poll};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use futures_util::task::noop_waker_ref;
+use http::{Request, StatusCode};
+use http_body::Body as _;
+use lightmeter::{
+    app::App,
+    config,
+    edge::handler::{Edge, handle},
+    http::{cache_control::CacheControl, freshness::Freshness, time::UnixSeconds},
+    image::format::OutputFormat,
+    request::{
+        FormatChoice, Transform,
+        key::{SourceName, SourceVersion, variant_key},
+        negotiate, parse,
+    },
+};
+use tokio::{net::TcpListener, runtime::Runtime};
+
+const CHROMIUM: &str = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8";
+const PICTURE: &[u8] = include_bytes!("../demo/pictures/raccoon.jpg");
+
+fn rules(criterion: &mut Criterion) {
+    criterion.bench_function("negotiate: Chromium's Accept", |bencher| {
+        bencher.iter(|| negotiate([black_box(CHROMIUM).as_bytes()], FormatChoice::Auto));
+    });
+    criterion.bench_function("parse: own path with two options", |bencher| {
+        bencher.iter(|| parse(black_box("/a/b/photo.jpg"), black_box(Some("w=400&q=75"))).is_ok());
+    });
+    criterion.bench_function("parse: path carrier with three options", |bencher| {
+        bencher.iter(|| parse(black_box("/lm/w=400,h=300,fit=cover/a/b/photo.jpg"), None).is_ok());
+    });
+    criterion.bench_function("key: source and variant", |bencher| {
+        let (version, transform) = (SourceVersion::of(PICTURE), Transform::default());
+        bencher.iter(|| {
+            let source = SourceName { site: "shop", source: black_box("/a/b/photo.jpg") }.key();
+            variant_key(source, version, &transform, OutputFormat::Avif)
+        });
+    });
+    criterion.bench_function("freshness: of an origin's response", |bencher| {
+        let headers = http::HeaderMap::from_iter([(
+            http::header::CACHE_CONTROL,
+            http::HeaderValue::from_static("public, max-age=31536000, immutable"),
+        )]);
+        bencher.iter(|| {
+            let control = CacheControl::of(black_box(&headers));
+            (control, Freshness::of(&headers, UnixSeconds(1_700_000_000), std::time::Duration::ZERO))
+        });
+    });
+}
+
+fn hit(criterion: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let (edge, client) = runtime.block_on(warm_edge(scratch.path().to_owned()));
+    let request = || {
+        Request::get("/photo.jpg?w=800").header("host", "img.example").header("accept", CHROMIUM).body(None).unwrap()
+    };
+    let mut group = criterion.benchmark_group("hit");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("in memory, request to the body's end", |bencher| {
+        bencher.iter_batched(
+            request,
+            |request| answer_at_once(&edge, request, client),
+            criterion::BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+/// Runs a request that waits for nothing: one poll must do.
+fn answer_at_once(edge: &Arc<Edge>, request: Request<Option<reqwest::Body>>, client: SocketAddr) -> usize {
+    let mut context = std::task::Context::from_waker(noop_waker_ref());
+    let mut answer = pin!(handle(Arc::clone(edge), request, client));
+    let Poll::Ready(response) = answer.as_mut().poll(&mut context) else { panic!("a hit in memory waited") };
+    assert_eq!(response.status(), StatusCode::OK);
+    let mut body = pin!(response.into_body());
+    let mut sent = 0;
+    while let Poll::Ready(Some(frame)) = body.as_mut().poll_frame(&mut context) {
+        sent += frame.unwrap().into_data().unwrap().len();
+    }
+    sent
+}
+
+/// An edge with one variant in memory, and its origin gone.
+async fn warm_edge(data_dir: std::path::PathBuf) -> (Arc<Edge>, SocketAddr) {
+    let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", origin.local_addr().unwrap()).parse().unwrap();
+    let picture = || async { ([(http::header::CACHE_CONTROL, "max-age=31536000")], PICTURE) };
+    let router = axum::Router::new().fallback(picture);
+    let serving = tokio::spawn(axum::serve(origin, router).into_future());
+    let mut config = config::from_origin(&url, []).unwrap();
+    config.storage.data_dir = data_dir;
+    config.log.access = false;
+    config.images.refine = false;
+    config.sites[0].first_view = config::FirstView::Always;
+    let edge = App::assemble(config).unwrap().edge();
+    let client = SocketAddr::from(([127, 0, 0, 1], 1));
+    let request =
+        Request::get("/photo.jpg?w=800").header("host", "img.example").header("accept", CHROMIUM).body(None).unwrap();
+    let response = handle(Arc::clone(&edge), request, client).await;
+    assert_eq!(response.headers()["content-type"], "image/avif");
+    serving.abort();
+    (edge, client)
+}
+
+criterion_group!(benches, rules, hit);
+criterion_main!(benches);

@@ -1,0 +1,81 @@
+//! The image pipeline, stage by stage: a photograph of 1.4 megapixels to 800 pixels across in each format, at both efforts.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a benchmark that cannot be set up has no result"
+)]
+
+use std::{hint::black_box, time::Duration};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use lightmeter::{
+    config::AvifEncoder,
+    image::{Effort, Limits, Settings, StageTimes, develop, format::OutputFormat, probe},
+    request::Transform,
+};
+
+const PHOTOGRAPH: &[u8] = include_bytes!("../demo/pictures/dandelion.jpg");
+const GRAPHIC: &[u8] = include_bytes!("../demo/pictures/map.png");
+
+const SETTINGS: Settings = Settings {
+    limits: Limits { max_pixels: 100_000_000, max_output_pixels: 50_000_000 },
+    avif_encoder: if cfg!(feature = "libaom") { AvifEncoder::Libaom } else { AvifEncoder::Ravif },
+};
+
+type Stage = fn(StageTimes) -> Duration;
+
+/// Runs the pipeline and measures one stage of it.
+fn bench_stage(
+    criterion: &mut Criterion,
+    name: &str,
+    (source, width): (&'static [u8], u32),
+    (format, effort): (OutputFormat, Effort),
+    stage: Stage,
+) {
+    let found = probe(source).unwrap();
+    let transform = Transform { width: Some(width), quality: Some(80), ..Transform::default() };
+    criterion.bench_function(name, |bencher| {
+        bencher.iter_custom(|rounds| {
+            (0..rounds)
+                .map(|_| {
+                    stage(develop(black_box(source), &found, &transform, format, &SETTINGS, effort).unwrap().stages)
+                })
+                .sum()
+        });
+    });
+}
+
+fn stages(criterion: &mut Criterion) {
+    let photograph = (PHOTOGRAPH, 800);
+    let quick = |format| (format, Effort::FirstView);
+    bench_stage(criterion, "decode: JPEG 1600x900, for 800", photograph, quick(OutputFormat::Jpeg), |t| t.decode);
+    bench_stage(criterion, "decode: JPEG 1600x900, for 200", (PHOTOGRAPH, 200), quick(OutputFormat::Jpeg), |t| {
+        t.decode
+    });
+    bench_stage(criterion, "decode: PNG 917x678", (GRAPHIC, 400), quick(OutputFormat::Jpeg), |t| t.decode);
+    bench_stage(criterion, "resize: 1600x900 to 800", photograph, quick(OutputFormat::Jpeg), |t| t.resize);
+    for (name, format) in [
+        ("AVIF", OutputFormat::Avif),
+        ("WebP", OutputFormat::WebP),
+        ("JPEG", OutputFormat::Jpeg),
+        ("PNG", OutputFormat::Png),
+    ] {
+        for (effort_name, effort) in [("first view", Effort::FirstView), ("refined", Effort::Refined)] {
+            bench_stage(
+                criterion,
+                &format!("encode: {name} 800x450, {effort_name}"),
+                photograph,
+                (format, effort),
+                |t| t.encode,
+            );
+        }
+    }
+}
+
+criterion_group!(
+    name = benches;
+    config = Criterion::default().sample_size(20).warm_up_time(Duration::from_secs(1));
+    targets = stages
+);
+criterion_main!(benches);
