@@ -130,11 +130,13 @@ fn message(code: ffi::aom_codec_err_t) -> String {
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
-/// Decodes one still picture, which must have the size that the file says: nothing larger is allocated.
+/// Decodes one still picture, which must have the size that the file says. Data that holds more than one frame is refused:
+/// only of the first is the size known before it is decoded.
 ///
 /// # Errors
 /// [`AomError`]
 pub(super) fn decode(data: &[u8], size: (u32, u32)) -> Result<Frame, AomError> {
+    check_one_frame(data)?;
     check_announced_size(data, size)?;
     let config = ffi::aom_codec_dec_cfg { threads: 1, w: 0, h: 0, allow_lowbitdepth: 1 };
     let mut context = Context::initialized(|context| {
@@ -160,6 +162,35 @@ pub(super) fn decode(data: &[u8], size: (u32, u32)) -> Result<Frame, AomError> {
         return Err(AomError::OtherSize);
     }
     copy_frame(image)
+}
+
+/// Walks over the units of AV1 data (AV1 specification, 5.3): at most one sequence header and one frame.
+fn check_one_frame(data: &[u8]) -> Result<(), AomError> {
+    const SEQUENCE_HEADER: u8 = 1;
+    const FRAME_HEADER: u8 = 3;
+    const FRAME: u8 = 6;
+    let (mut sequences, mut frames) = (0, 0);
+    let mut rest = data;
+    while let [header, behind @ ..] = rest {
+        let (has_extension, has_size) = (header & 4 != 0, header & 2 != 0);
+        let behind = if has_extension { behind.get(1..).ok_or(AomError::Layout)? } else { behind };
+        let (len, content) = if has_size { leb128(behind).ok_or(AomError::Layout)? } else { (behind.len(), behind) };
+        match header >> 3 & 0xF {
+            SEQUENCE_HEADER => sequences += 1,
+            FRAME_HEADER | FRAME => frames += 1,
+            _ => {}
+        }
+        rest = content.get(len..).ok_or(AomError::Layout)?;
+    }
+    if sequences == 1 && frames == 1 { Ok(()) } else { Err(AomError::Layout) }
+}
+
+/// A number in groups of seven bits (AV1 specification, 4.10.5), and what stands behind it.
+fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let len = bytes.iter().take(8).position(|byte| byte & 0x80 == 0)? + 1;
+    let groups = bytes[..len].iter().rev();
+    let number = groups.fold(0u64, |number, byte| number << 7 | u64::from(byte & 0x7F));
+    Some((usize::try_from(number).ok()?, &bytes[len..]))
 }
 
 /// Reads the size in the sequence header before anything is allocated for it.
@@ -392,6 +423,15 @@ mod tests {
         assert!(decode(&data[..data.len() / 2], (64, 64)).is_err());
         assert!(decode(b"nonsense", (64, 64)).is_err());
         assert!(decode(b"", (64, 64)).is_err());
+    }
+
+    #[test]
+    fn a_second_frame_is_refused_before_it_is_decoded() {
+        let data = encode(&gray(64, 64), EncoderSettings { quantizer: 30, speed: 9 }).unwrap();
+        assert!(decode(&data, (64, 64)).is_ok());
+        assert_eq!(decode(&[data.clone(), data].concat(), (64, 64)).unwrap_err(), AomError::Layout);
+        assert_eq!(leb128(&[0xE5, 0x8E, 0x26, 7]), Some((624_485, &[7][..])));
+        assert_eq!(leb128(&[0x80; 9]), None);
     }
 
     #[test]

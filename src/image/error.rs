@@ -42,6 +42,12 @@ pub enum ImageError {
         /// Pixels down.
         height: u32,
     },
+    /// It cannot be brought to the wanted size.
+    #[error("resizing failed: {cause}")]
+    NotResized {
+        /// What is wrong.
+        cause: String,
+    },
     /// The encoder failed.
     #[error("encoding {} failed: {cause}", format.name())]
     NotEncoded {
@@ -68,7 +74,9 @@ impl ImageError {
     #[must_use]
     pub const fn why_original(&self) -> WhyOriginal {
         match self {
-            Self::Broken { .. } | Self::NotEncoded { .. } | Self::CodecPanicked => WhyOriginal::Broken,
+            Self::Broken { .. } | Self::NotEncoded { .. } | Self::NotResized { .. } | Self::CodecPanicked => {
+                WhyOriginal::Broken
+            }
             Self::Unsupported { .. } => WhyOriginal::Unsupported,
             Self::SourceTooLarge { .. } | Self::OutputTooLarge { .. } => WhyOriginal::TooLarge,
         }
@@ -78,8 +86,10 @@ impl ImageError {
     #[must_use]
     pub const fn is_of_source(&self) -> bool {
         match self {
-            Self::Broken { .. } | Self::Unsupported { .. } | Self::SourceTooLarge { .. } | Self::CodecPanicked => true,
-            Self::OutputTooLarge { .. } | Self::NotEncoded { .. } => false,
+            Self::Broken { .. } | Self::Unsupported { .. } | Self::SourceTooLarge { .. } => true,
+            Self::OutputTooLarge { .. } | Self::NotEncoded { .. } | Self::NotResized { .. } | Self::CodecPanicked => {
+                false
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Cuts a part out of a picture and brings it to its size: Lanczos, in premultiplied alpha.
 
+use std::fmt::Display;
+
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image, images::ImageRef};
 
 use super::{
@@ -11,7 +13,7 @@ use super::{
 /// Cuts and resizes; `crop` is given in the pixels of a source of `source` size, of which `picture` may be a reduction.
 ///
 /// # Errors
-/// [`ImageError::Unsupported`] where the sizes are beyond what can be resized.
+/// [`ImageError::NotResized`] where the sizes are beyond what can be resized.
 pub(super) fn resize(
     picture: Picture,
     source: (u32, u32),
@@ -29,9 +31,8 @@ pub(super) fn resize(
         Channels::Rgb => PixelType::U8x3,
         Channels::Rgba => PixelType::U8x4,
     };
-    let unsupported = |_| ImageError::Unsupported { what: "this size" };
     let given = ImageRef::new(picture.width, picture.height, &picture.pixels, pixel_type)
-        .map_err(|_| ImageError::Unsupported { what: "this size" })?;
+        .map_err(|error| not_resized(&error))?;
     let mut made = Image::new(size.0, size.1, pixel_type);
     // Rounding must not reach over the edge.
     let (left, top) = (left.max(0.0), top.max(0.0));
@@ -40,8 +41,13 @@ pub(super) fn resize(
         .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
         .crop(left, top, width, height)
         .use_alpha(true);
-    Resizer::new().resize(&given, &mut made, &options).map_err(unsupported)?;
-    Picture::new(size.0, size.1, picture.channels, made.into_vec()).ok_or(ImageError::Unsupported { what: "this size" })
+    Resizer::new().resize(&given, &mut made, &options).map_err(|error| not_resized(&error))?;
+    Picture::new(size.0, size.1, picture.channels, made.into_vec())
+        .ok_or_else(|| not_resized(&"it came out in another size"))
+}
+
+fn not_resized(cause: &impl Display) -> ImageError {
+    ImageError::NotResized { cause: cause.to_string() }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::image::{
     error::ImageError,
     format::InputFormat::Avif,
     picture::{Channels, Picture, byte_count},
-    probe::avif::Container,
+    probe::avif::{CodePoints, Container},
 };
 
 /// Code points of ITU-T H.273.
@@ -32,7 +32,10 @@ mod code_points {
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, ImageError> {
     let container = Container::read(bytes)?;
-    let frame = decode_frame(&container.color, container.size)?;
+    let mut frame = decode_frame(&container.color, container.size)?;
+    if let Some(CodePoints { primaries, transfer, matrix, full_range }) = container.code_points {
+        frame = Frame { primaries, transfer, matrix, full_range, ..frame };
+    }
     let colors = color_space(&container, &frame)?;
     let pixels = to_rgb(&frame)?;
     drop(frame);

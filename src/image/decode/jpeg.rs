@@ -1,7 +1,5 @@
 //! JPEG by libjpeg (mozjpeg). It may be reduced to 1/2, 1/4 or 1/8 inside the DCT, which saves most of the work.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use mozjpeg::{ColorSpace as JpegColors, Decompress};
 
 use super::Decoded;
@@ -26,12 +24,6 @@ pub(super) fn eighths(probe: &Probe, plan: &Plan) -> u8 {
 }
 
 pub(super) fn decode(bytes: &[u8], eighths: u8) -> Result<Decoded, ImageError> {
-    // libjpeg reports an error by unwinding, and leaves nothing behind that is used again.
-    catch_unwind(AssertUnwindSafe(|| decode_unwinding(bytes, eighths)))
-        .unwrap_or_else(|_| Err(ImageError::broken(Jpeg, "libjpeg cannot read it")))
-}
-
-fn decode_unwinding(bytes: &[u8], eighths: u8) -> Result<Decoded, ImageError> {
     let broken = |error: std::io::Error| ImageError::broken(Jpeg, &error);
     let mut decoder = Decompress::new_mem(bytes).map_err(broken)?;
     decoder.scale(eighths);

@@ -6,6 +6,8 @@ mod jpeg;
 mod lossless;
 mod webp;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::{
     color::ColorSpace, error::ImageError, format::InputFormat, geometry::Plan, picture::Picture, probe::Probe,
 };
@@ -22,6 +24,13 @@ pub(super) struct Decoded {
 /// # Errors
 /// [`ImageError::Broken`] or [`ImageError::Unsupported`]
 pub(super) fn decode(bytes: &[u8], probe: &Probe, plan: &Plan) -> Result<Decoded, ImageError> {
+    // libjpeg reports errors by unwinding; in other decoders it would be a mistake of theirs. Nothing that was touched is
+    // used again.
+    catch_unwind(AssertUnwindSafe(|| decode_unwinding(bytes, probe, plan)))
+        .unwrap_or_else(|_| Err(ImageError::broken(probe.format, "the decoder gave up")))
+}
+
+fn decode_unwinding(bytes: &[u8], probe: &Probe, plan: &Plan) -> Result<Decoded, ImageError> {
     match probe.format {
         InputFormat::Jpeg => jpeg::decode(bytes, jpeg::eighths(probe, plan)),
         InputFormat::Png => lossless::decode_png(bytes, probe),

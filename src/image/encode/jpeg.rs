@@ -1,7 +1,5 @@
 //! JPEG by mozjpeg: progressive, with optimized Huffman tables; with trellis quantization where there is time.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use mozjpeg::{ColorSpace, Compress};
 
 use crate::image::{
@@ -13,12 +11,6 @@ use crate::image::{
 };
 
 pub(super) fn encode(picture: &Picture, make: &Make) -> Result<Vec<u8>, ImageError> {
-    // libjpeg reports an error by unwinding, and leaves nothing behind that is used again.
-    catch_unwind(AssertUnwindSafe(|| encode_unwinding(picture, make)))
-        .unwrap_or_else(|_| Err(ImageError::not_encoded(Jpeg, "libjpeg failed")))
-}
-
-fn encode_unwinding(picture: &Picture, make: &Make) -> Result<Vec<u8>, ImageError> {
     let failed = |error: std::io::Error| ImageError::not_encoded(Jpeg, &error);
     let colors = match picture.channels {
         Channels::Rgb => ColorSpace::JCS_RGB,

@@ -8,6 +8,8 @@ mod png;
 mod ravif;
 mod webp;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::{develop::Make, error::ImageError, format::OutputFormat, picture::Picture};
 use crate::config::AvifEncoder;
 
@@ -16,6 +18,12 @@ use crate::config::AvifEncoder;
 /// # Errors
 /// [`ImageError::OutputTooLarge`] where the format cannot hold the size, [`ImageError::NotEncoded`] where the encoder failed.
 pub(super) fn encode(picture: &Picture, make: &Make) -> Result<Vec<u8>, ImageError> {
+    // As in decoding: libjpeg unwinds, others would by mistake.
+    catch_unwind(AssertUnwindSafe(|| encode_unwinding(picture, make)))
+        .unwrap_or_else(|_| Err(ImageError::not_encoded(make.format, "the encoder gave up")))
+}
+
+fn encode_unwinding(picture: &Picture, make: &Make) -> Result<Vec<u8>, ImageError> {
     match (make.format, make.avif_encoder) {
         #[cfg(feature = "libaom")]
         (OutputFormat::Avif, AvifEncoder::Libaom) => avif::encode(picture, make),

@@ -19,11 +19,26 @@ pub(in crate::image) struct Container<'a> {
     pub(in crate::image) size: (u32, u32),
     /// How it is laid upright.
     pub(in crate::image) orientation: Orientation,
-    /// What its colours mean, where the file says so beside the AV1 data.
+    /// What its colours mean, where the file says so beside the AV1 data, which it overrides.
     pub(in crate::image) profile: Option<Vec<u8>>,
+    /// The same by code points.
+    pub(in crate::image) code_points: Option<CodePoints>,
     /// Whether there is a sequence of pictures too.
     pub(in crate::image) animated: bool,
 }
+
+/// What colours mean, by the code points of ITU-T H.273.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::image) struct CodePoints {
+    pub(in crate::image) primaries: u32,
+    pub(in crate::image) transfer: u32,
+    pub(in crate::image) matrix: u32,
+    pub(in crate::image) full_range: bool,
+}
+
+/// Items, references, associations and extents that are looked at; a still picture has a handful. Some are looked for in
+/// others, so that their number is squared.
+const MAX_PARTS: usize = 256;
 
 pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
     if cfg!(not(feature = "libaom")) {
@@ -36,8 +51,8 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
         height: container.size.1,
         orientation: container.orientation,
         animated: container.animated,
-        // The decoder's frames, up to 16 bits in three full planes, and the same in 8 bits.
-        whole_bytes_per_pixel: 12,
+        // The decoder's frame and its blocks' modes, the planes in 8 bits, and colour without alpha beside the whole.
+        whole_bytes_per_pixel: 24,
         pixel_bytes: if container.alpha.is_some() { 4 } else { 3 },
     })
 }
@@ -89,7 +104,8 @@ impl<'a> Boxes<'a> {
                 _ => {}
             }
         }
-        found.then_some(boxes)
+        let parts = boxes.kinds.len() + boxes.locations.len() + boxes.associations.len() + boxes.references.len();
+        (found && parts <= MAX_PARTS * 4).then_some(boxes)
     }
 
     fn take(&mut self, kind: &[u8], content: &'a [u8]) -> Option<()> {
@@ -142,11 +158,12 @@ impl<'a> Boxes<'a> {
             let base = reader.number(base_size)?;
             let mut extents = Vec::new();
             for _ in 0..reader.number(2)? {
+                // These may take no bytes of the file at all, so that its size does not bound them.
+                if extents.len() == MAX_PARTS || self.locations.len() == MAX_PARTS {
+                    return None;
+                }
                 reader.take(index_size)?;
                 extents.push((base.checked_add(reader.number(offset_size)?)?, reader.number(length_size)?));
-                if offset_size + length_size == 0 {
-                    break;
-                }
             }
             if method <= 1 {
                 self.locations.push(Location { item, in_data_box: method == 1, extents });
@@ -205,6 +222,7 @@ impl<'a> Boxes<'a> {
             size: (side()?, side()?),
             orientation: self.orientation(picture),
             profile: self.profile(picture),
+            code_points: self.code_points(picture),
             animated: self.animated,
         })
     }
@@ -233,6 +251,15 @@ impl<'a> Boxes<'a> {
             let icc = content.strip_prefix(b"prof").or_else(|| content.strip_prefix(b"rICC"))?;
             Some(icc.to_vec())
         })
+    }
+
+    fn code_points(&self, item: u32) -> Option<CodePoints> {
+        let mut colors = self.properties_of(item).filter(|(kind, _)| *kind == b"colr");
+        let (_, content) = colors.find(|(_, content)| content.starts_with(b"nclx"))?;
+        let mut reader = Reader(&content[4..]);
+        let mut number = || reader.number(2).and_then(|number| u32::try_from(number).ok());
+        let (primaries, transfer, matrix) = (number()?, number()?, number()?);
+        Some(CodePoints { primaries, transfer, matrix, full_range: reader.number(1)? & 0x80 != 0 })
     }
 
     fn property(&self, item: u32, wanted: &[u8; 4]) -> Option<&'a [u8]> {

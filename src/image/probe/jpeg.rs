@@ -12,6 +12,9 @@ const ICC_MARK: &[u8] = b"ICC_PROFILE\0";
 /// The largest ICC profile that is put together.
 const MAX_ICC_BYTES: usize = 4 << 20;
 
+/// The most scans of a file that is developed; ten is usual.
+const MAX_SCANS: usize = 100;
+
 pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
     let mut orientation = Orientation::UPRIGHT;
     let mut frame = None;
@@ -24,23 +27,56 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
             _ => {}
         }
     }
-    let frame = frame.ok_or_else(|| ImageError::broken(Jpeg, "there is no frame header"))?;
-    Ok(Probe { orientation, ..frame })
-}
-
-fn read_frame(marker: u8, content: &[u8]) -> Option<Probe> {
-    let components = u32::from(*content.get(5)?);
-    let progressive = matches!(marker, 0xC2 | 0xCA);
-    Some(Probe {
+    let Frame { width, height, components, progressive } =
+        frame.ok_or_else(|| ImageError::broken(Jpeg, "there is no frame header"))?;
+    let Some(scan_components) = first_scan_components(bytes) else {
+        return Err(ImageError::broken(Jpeg, "there is no scan"));
+    };
+    // libjpeg holds all coefficients, 16 bits each, until the last scan: of a progressive file, and of any that does not
+    // have all components in its first scan.
+    let coefficients = if progressive || scan_components < components { 2 * components } else { 0 };
+    if coefficients > 0 && count_scans(bytes) > MAX_SCANS {
+        return Err(ImageError::Unsupported { what: "a JPEG with more than 100 scans" });
+    }
+    Ok(Probe {
         format: Jpeg,
-        width: be_u16(content, 3)?.into(),
-        height: be_u16(content, 1)?.into(),
-        orientation: Orientation::UPRIGHT,
+        width,
+        height,
+        orientation,
         animated: false,
-        // A progressive file's coefficients, 16 bits each, are all held until the last scan.
-        whole_bytes_per_pixel: if progressive { 2 * components } else { 0 },
+        // Ink is converted to colour beside itself.
+        whole_bytes_per_pixel: coefficients + if components == 4 { 3 } else { 0 },
         pixel_bytes: components.max(3),
     })
+}
+
+/// What a frame header says.
+struct Frame {
+    width: u32,
+    height: u32,
+    components: u32,
+    progressive: bool,
+}
+
+fn read_frame(marker: u8, content: &[u8]) -> Option<Frame> {
+    Some(Frame {
+        width: be_u16(content, 3)?.into(),
+        height: be_u16(content, 1)?.into(),
+        components: (*content.get(5)?).into(),
+        progressive: matches!(marker, 0xC2 | 0xCA),
+    })
+}
+
+/// How many components the first scan has.
+fn first_scan_components(bytes: &[u8]) -> Option<u32> {
+    let mut segments = Segments::of(bytes);
+    segments.by_ref().for_each(drop);
+    segments.rest.get(2).map(|components| (*components).into())
+}
+
+/// Each scan costs a walk over all coefficients, however few bytes it has. A marker cannot stand inside a scan's data.
+fn count_scans(bytes: &[u8]) -> usize {
+    bytes.windows(2).filter(|pair| *pair == [0xFF, START_OF_SCAN]).count()
 }
 
 /// The ICC profile, put together from its segments (ICC.1, annex B.4); `None` where there is none or it is not whole.
@@ -67,7 +103,7 @@ struct Segment<'a> {
     content: &'a [u8],
 }
 
-/// The segments before the first scan.
+/// The segments before the first scan, whose header is what is left in the end.
 struct Segments<'a> {
     rest: &'a [u8],
 }
@@ -88,6 +124,7 @@ impl<'a> Iterator for Segments<'a> {
             let marker = self.rest[at + 1];
             self.rest = &self.rest[at + 2..];
             match marker {
+                // What is left begins behind the marker.
                 START_OF_SCAN | END_OF_IMAGE => return None,
                 // These stand alone, without a length.
                 0x01 | 0xD0..=0xD8 => {}
@@ -113,7 +150,8 @@ mod tests {
     }
 
     fn file(segments: &[Vec<u8>]) -> Vec<u8> {
-        [&[0xFF, 0xD8][..], &segments.concat(), &[0xFF, START_OF_SCAN]].concat()
+        [&[0xFF, 0xD8][..], &segments.concat(), &segment(START_OF_SCAN, &[3, 1, 0, 2, 0x11, 3, 0x11, 0, 63, 0])]
+            .concat()
     }
 
     const FRAME: &[u8] = &[8, 0, 100, 0, 200, 3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1];
@@ -132,6 +170,21 @@ mod tests {
     #[test]
     fn a_progressive_frame_needs_its_coefficients_in_memory() {
         assert_eq!(probe(&file(&[segment(0xC2, FRAME)])).unwrap().whole_bytes_per_pixel, 6);
+    }
+
+    #[test]
+    fn so_does_a_file_whose_first_scan_lacks_components() {
+        let mut bytes = file(&[segment(0xC0, FRAME)]);
+        let components = bytes.len() - 10;
+        bytes[components] = 1;
+        assert_eq!(probe(&bytes).unwrap().whole_bytes_per_pixel, 6);
+    }
+
+    #[test]
+    fn a_file_with_very_many_scans_is_refused() {
+        let mut bytes = file(&[segment(0xC2, FRAME)]);
+        bytes.extend(segment(START_OF_SCAN, &[1, 1, 0, 0, 63, 0]).repeat(MAX_SCANS));
+        assert!(matches!(probe(&bytes), Err(ImageError::Unsupported { .. })));
     }
 
     #[test]
