@@ -42,7 +42,7 @@ fn rules(criterion: &mut Criterion) {
     criterion.bench_function("key: source and variant", |bencher| {
         let (version, transform) = (SourceVersion::of(PICTURE), Transform::default());
         bencher.iter(|| {
-            let source = SourceName { site: "shop", source: black_box("/a/b/photo.jpg") }.key();
+            let source = SourceName { scope: "shop", source: black_box("/a/b/photo.jpg") }.key();
             variant_key(source, version, &transform, OutputFormat::Avif)
         });
     });

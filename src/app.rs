@@ -1,6 +1,6 @@
 //! Puts the parts together and runs them until the process is told to stop.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -24,6 +24,9 @@ use crate::{
 
 /// Of the memory budget, the part that originals under way take; codec jobs take the rest.
 const ORIGINALS_PART: u64 = 4;
+
+/// How often it is asked whether all work is done, at the end.
+const QUIET_POLL: Duration = Duration::from_millis(10);
 
 /// The parts, put together, and nothing listening yet.
 #[derive(Debug)]
@@ -55,10 +58,15 @@ impl App {
         let cache = Cache::open(&cache_dir, &config.cache)
             .with_context(|| format!("storage.data_dir: {} cannot be used", cache_dir.display()))?;
         let cache = Arc::new(cache);
-        let origins = Arc::new(Origins::new(config.origin.clone(), &config.edge.name).context("origin connections")?);
+        let origins = Arc::new(
+            Origins::new(config.origin.clone(), &config.edge.name, Arc::clone(&metrics))
+                .context("origin connections")?,
+        );
         let budget = config.images.memory_budget.0;
         let originals = budget / ORIGINALS_PART;
-        let sources = Arc::new(Sources::new(Arc::clone(&cache), Arc::clone(&origins), originals));
+        let undevelopable_ttl = config.images.undevelopable_ttl.0;
+        let sources = Sources::new(Arc::clone(&cache), Arc::clone(&origins), originals, undevelopable_ttl);
+        let sources = Arc::new(sources);
         let pool = Pool::start(config.images.threads, budget - originals, config.images.max_queue)
             .context("images.threads: codec threads could not be started")?;
         let pool = Arc::new(pool);
@@ -71,7 +79,7 @@ impl App {
             refinements: config.images.refine.then_some(sender),
         };
         let settings = image::Settings::new(&config.images);
-        let developer = Arc::new(Developer::new(tools, settings, config.images.undevelopable_ttl.0));
+        let developer = Arc::new(Developer::new(tools, settings, undevelopable_ttl));
         let edge = Arc::new(Edge {
             sites: ArcSwap::from_pointee(SiteTable::new(&config, &metrics)),
             cache: Arc::clone(&cache),
@@ -130,8 +138,15 @@ impl App {
                 tracing::error!(%error, "the admin listener failed");
             }
         });
-        let server = Server::new(edge, &config.edge, stop.subscribe());
-        server.run(listeners.edge, config.edge.drain_timeout.0).await;
+        let drain_timeout = config.edge.drain_timeout.0;
+        Server::new(Arc::clone(&edge), &config.edge, stop.subscribe()).run(listeners.edge, drain_timeout).await;
+        let quiet = async {
+            while !(edge.sources.is_quiet() && edge.developer.is_quiet()) {
+                tokio::time::sleep(QUIET_POLL).await;
+            }
+        };
+        // What visitors have got is stored before the process ends.
+        let _ = tokio::time::timeout(drain_timeout, quiet).await;
         // Whether stopped or out of listeners: the other parts have nothing left to do.
         stop.send_replace(true);
         parts.shutdown().await;

@@ -1,5 +1,5 @@
-//! What is cached: a source's head (what is known of it), a source version's bytes, and variants. Heads and variants carry
-//! what responses need, ready made, so that a hit only adds its age.
+//! What is cached: a source's head (what is known of it), a source version's bytes, and variants. Variants carry their
+//! entity tag ready to send.
 
 use std::{fs::File, sync::Arc};
 
@@ -34,6 +34,15 @@ pub struct SourceFacts {
     pub cache_control: String,
     /// The origin forbids changing it.
     pub no_transform: bool,
+}
+
+impl SourceFacts {
+    /// Bytes of text that it holds.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        let len = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        self.cache_control.len() + len(&self.etag) + len(&self.last_modified)
+    }
 }
 
 /// What is known of a source whose bytes have come.

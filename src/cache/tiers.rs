@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Semaphore;
 
 use super::{
     disk::{DiskBody, DiskEntry, DiskTier, Presence, Usage},
@@ -19,28 +20,46 @@ const HOT_OBJECT_BYTES: u64 = 1 << 20;
 /// What an entry costs in memory beside its bytes: key, counters, headers. Measured with a million small entries.
 const ENTRY_OVERHEAD_BYTES: u64 = 512;
 
+/// How many large objects are held open, verified: what is read of them is read from the system's own cache.
+const OPEN_FILES: u64 = 1_024;
+
+/// Bytes that may wait to be written. Beyond that entries are not written: they are made again when memory has dropped
+/// them, and a disk that hangs holds on to no more memory.
+const UNWRITTEN_BYTES: u32 = 64 << 20;
+
 /// Memory over disk.
 #[derive(Debug)]
 pub struct Cache {
     hot: moka::sync::Cache<CacheKey, Hot>,
+    open_files: moka::sync::Cache<CacheKey, Hot>,
+    unwritten: Arc<Semaphore>,
     disk: Arc<DiskTier>,
 }
 
 #[derive(Debug, Clone)]
 enum Hot {
     Head(Arc<SourceHead>),
-    Body(Bytes),
+    Body(StoredBody),
     Variant(StoredVariant),
 }
 
 impl Hot {
     fn weight(&self) -> u32 {
         let bytes = match self {
-            Self::Head(_) | Self::Variant(StoredVariant::Original(_)) => 0,
-            Self::Body(bytes) => bytes.len() as u64,
+            Self::Head(head) => head.facts.text_bytes() as u64,
+            Self::Variant(StoredVariant::Original(_)) => 0,
+            Self::Body(body) => body.len(),
             Self::Variant(StoredVariant::Made(variant)) => variant.body.len(),
         };
         u32::try_from(bytes + ENTRY_OVERHEAD_BYTES).unwrap_or(u32::MAX)
+    }
+
+    fn is_file(&self) -> bool {
+        match self {
+            Self::Body(body) => matches!(body, StoredBody::File(_)),
+            Self::Variant(StoredVariant::Made(variant)) => matches!(variant.body, StoredBody::File(_)),
+            Self::Head(_) | Self::Variant(StoredVariant::Original(_)) => false,
+        }
     }
 }
 
@@ -72,7 +91,8 @@ impl Cache {
             .max_capacity(limits.memory_bytes.0)
             .weigher(|_: &CacheKey, hot: &Hot| hot.weight())
             .build();
-        Ok(Self { hot, disk })
+        let open_files = moka::sync::Cache::new(OPEN_FILES);
+        Ok(Self { hot, open_files, unwritten: Arc::new(Semaphore::new(UNWRITTEN_BYTES as usize)), disk })
     }
 
     /// A source's head, if memory has it.
@@ -87,7 +107,7 @@ impl Cache {
     /// A variant, if memory has it.
     #[must_use]
     pub fn hot_variant(&self, key: CacheKey) -> Option<StoredVariant> {
-        match self.hot.get(&key)? {
+        match self.hot.get(&key).or_else(|| self.open_files.get(&key))? {
             Hot::Variant(variant) => Some(variant),
             Hot::Head(_) | Hot::Body(_) => None,
         }
@@ -110,9 +130,11 @@ impl Cache {
         if let Some(head) = self.hot_head(key) {
             return Some(head);
         }
-        let head = Arc::new(self.load(key, full_key).await?.0);
-        self.hot.insert(key, Hot::Head(Arc::clone(&head)));
-        Some(head)
+        let (head, _) = self.load(key, full_key).await?;
+        match self.loaded(key, Hot::Head(Arc::new(head))) {
+            Hot::Head(head) => Some(head),
+            Hot::Body(_) | Hot::Variant(_) => None,
+        }
     }
 
     /// A variant, from either tier.
@@ -125,56 +147,71 @@ impl Cache {
             VariantMeta::Original(why) => StoredVariant::Original(why),
             VariantMeta::Made(facts) => StoredVariant::Made(Arc::new(Variant::stored(facts, body))),
         };
-        self.keep_hot(key, Hot::Variant(variant.clone()));
-        Some(variant)
+        match self.loaded(key, Hot::Variant(variant)) {
+            Hot::Variant(variant) => Some(variant),
+            Hot::Head(_) | Hot::Body(_) => None,
+        }
     }
 
     /// A source version's bytes, from either tier.
     pub async fn body(&self, key: CacheKey, full_key: impl FnOnce() -> String) -> Option<StoredBody> {
-        if let Some(Hot::Body(bytes)) = self.hot.get(&key) {
-            return Some(StoredBody::Whole(bytes));
+        if let Some(Hot::Body(body)) = self.hot.get(&key).or_else(|| self.open_files.get(&key)) {
+            return Some(body);
         }
         let ((), body) = self.load(key, full_key).await?;
-        if let StoredBody::Whole(bytes) = &body {
-            self.keep_hot(key, Hot::Body(bytes.clone()));
+        match self.loaded(key, Hot::Body(body)) {
+            Hot::Body(body) => Some(body),
+            Hot::Head(_) | Hot::Variant(_) => None,
         }
-        Some(body)
     }
 
     /// Stores a source's head.
     pub async fn put_head(&self, key: CacheKey, full_key: String, head: Arc<SourceHead>) {
-        self.hot.insert(key, Hot::Head(Arc::clone(&head)));
+        self.show_head(key, Arc::clone(&head));
+        self.save_head(key, full_key, head).await;
+    }
+
+    /// Shows a source's head to all; only memory has it until it is saved.
+    pub fn show_head(&self, key: CacheKey, head: Arc<SourceHead>) {
+        self.hot.insert(key, Hot::Head(head));
+    }
+
+    /// Writes a head to disk, or what has become of it in memory meanwhile.
+    pub async fn save_head(&self, key: CacheKey, full_key: String, head: Arc<SourceHead>) {
+        let head = self.hot_head(key).unwrap_or(head);
         self.write(key, full_key, &*head, Bytes::new()).await;
     }
 
     /// Stores a source version's bytes.
     pub async fn put_body(&self, key: CacheKey, full_key: String, bytes: Bytes) {
-        self.keep_hot(key, Hot::Body(bytes.clone()));
+        self.keep_hot(key, Hot::Body(StoredBody::Whole(bytes.clone())));
         self.write(key, full_key, &(), bytes).await;
     }
 
-    /// Stores a variant, or why there is none. That the work was too large depends on the budget of this run: only memory
-    /// keeps it.
-    pub async fn put_variant(&self, key: CacheKey, full_key: String, variant: StoredVariant) {
-        let (meta, bytes) = match &variant {
-            StoredVariant::Original(WhyOriginal::TooLarge) => {
-                self.keep_hot(key, Hot::Variant(variant));
-                return;
-            }
-            StoredVariant::Original(why) => (VariantMeta::Original(*why), Bytes::new()),
+    /// Shows a variant to all, or why there is none; only memory has it until it is saved.
+    pub fn show_variant(&self, key: CacheKey, variant: StoredVariant) {
+        self.keep_hot(key, Hot::Variant(variant));
+    }
+
+    /// Writes a variant to disk, or that no format has fewer bytes. Any other reason may be another one in the next run
+    /// (the budget, a codec that failed): only memory keeps it.
+    pub async fn save_variant(&self, key: CacheKey, full_key: String, variant: &StoredVariant) {
+        let (meta, bytes) = match variant {
+            StoredVariant::Original(why @ WhyOriginal::NotSmaller) => (VariantMeta::Original(*why), Bytes::new()),
+            StoredVariant::Original(_) => return,
             StoredVariant::Made(made) => match &made.body {
                 StoredBody::Whole(bytes) => (VariantMeta::Made(made.facts.clone()), bytes.clone()),
                 // It was read from this very entry.
                 StoredBody::File(_) => return,
             },
         };
-        self.keep_hot(key, Hot::Variant(variant));
         self.write(key, full_key, &meta, bytes).await;
     }
 
     /// Forgets what is stored under `key`.
     pub async fn remove(&self, key: CacheKey) {
         self.hot.invalidate(&key);
+        self.open_files.invalidate(&key);
         let disk = Arc::clone(&self.disk);
         run_blocking(move || disk.remove(key)).await;
     }
@@ -192,11 +229,23 @@ impl Cache {
     }
 
     fn keep_hot(&self, key: CacheKey, hot: Hot) {
+        // What was there before must not outlive it.
+        self.open_files.invalidate(&key);
         if u64::from(hot.weight()) <= HOT_OBJECT_BYTES {
             self.hot.insert(key, hot);
         } else {
-            // An older, smaller one must not outlive it.
             self.hot.invalidate(&key);
+        }
+    }
+
+    /// Keeps what was read from disk, unless memory has got something newer meanwhile, and gives what it has then.
+    fn loaded(&self, key: CacheKey, hot: Hot) -> Hot {
+        if hot.is_file() {
+            self.open_files.entry(key).or_insert(hot).into_value()
+        } else if u64::from(hot.weight()) <= HOT_OBJECT_BYTES {
+            self.hot.entry(key).or_insert(hot).into_value()
+        } else {
+            hot
         }
     }
 
@@ -230,6 +279,11 @@ impl Cache {
     /// Writes to disk. A disk that fails loses the entry, nothing else: it is made again.
     async fn write(&self, key: CacheKey, full_key: String, meta: &impl Serialize, body: Bytes) {
         let Ok(meta) = serde_json::to_vec(meta) else { return };
+        let waiting = u32::try_from(body.len()).unwrap_or(u32::MAX).min(UNWRITTEN_BYTES);
+        let Ok(_waiting) = Arc::clone(&self.unwritten).try_acquire_many_owned(waiting) else {
+            tracing::debug!("an entry was not written: the disk does not keep up");
+            return;
+        };
         let disk = Arc::clone(&self.disk);
         let written = run_blocking(move || disk.put(key, &full_key, &meta, &body)).await;
         if let Some(Err(error)) = written {

@@ -45,6 +45,9 @@ pub enum ConfigError {
 
 const ENVIRONMENT_PREFIX: &str = "LIGHTMETER__";
 
+/// Keys whose values are text even where they look like a number: a token of digits, say.
+const TEXT_KEYS: [&str; 5] = ["token", "token_file", "data_dir", "name", "level"];
+
 /// Reads `path`, lets the environment (`LIGHTMETER__EDGE__HTTP=…`) override its keys, and validates the result.
 ///
 /// # Errors
@@ -128,7 +131,11 @@ fn override_key(table: &mut toml::Table, name: &str, path: &str, value: &str) ->
         };
         place = next;
     }
-    let parsed = format!("value = {value}").parse::<toml::Table>().ok().and_then(|mut parsed| parsed.remove("value"));
+    let parsed = if TEXT_KEYS.contains(&last.as_str()) {
+        None
+    } else {
+        format!("value = {value}").parse::<toml::Table>().ok().and_then(|mut parsed| parsed.remove("value"))
+    };
     place.insert(last.clone(), parsed.unwrap_or_else(|| value.into()));
     Ok(())
 }
@@ -211,7 +218,7 @@ fn validate_site<'c>(
         }
     }
     for source in &site.sources {
-        if !is_host_pattern(source) {
+        if source == "*" || !is_host_pattern(source) {
             return refuse(
                 key("sources"),
                 format!("{source:?}: expected a host name or \"*.example.com\", without port"),
@@ -219,7 +226,10 @@ fn validate_site<'c>(
         }
     }
     let origin = &site.origin;
-    let plain = origin.query().is_none() && origin.fragment().is_none() && origin.username().is_empty();
+    let plain = origin.query().is_none()
+        && origin.fragment().is_none()
+        && origin.username().is_empty()
+        && origin.password().is_none();
     if !matches!(origin.scheme(), "http" | "https") || origin.host().is_none() || !plain {
         let problem = format!("{origin}: expected an http or https URL without user, query or fragment");
         return refuse(key("origin"), problem);
@@ -285,12 +295,14 @@ mod tests {
             ("LIGHTMETER__CACHE__MEMORY_BYTES", "1MiB"),
             ("LIGHTMETER__IMAGES__AVIF__ENCODER", "ravif"),
             ("LIGHTMETER__ORIGIN__MAX_REDIRECTS", "2"),
+            ("LIGHTMETER__ADMIN__TOKEN", "123456"),
             ("UNRELATED", "x"),
         ];
         let config = load(&format!("[cache]\nmemory_bytes = '2MiB'\n{SITE}"), &environment).unwrap();
         assert_eq!(config.edge.http[0].port(), 9999);
         assert_eq!(config.cache.memory_bytes.0, 1 << 20);
         assert_eq!(config.origin.max_redirects, 2);
+        assert_eq!(config.admin.token.as_deref(), Some("123456"));
     }
 
     #[test]

@@ -137,7 +137,7 @@ pub struct Origin {
     pub max_body_bytes: ByteSize,
     /// Redirects followed for an image.
     pub max_redirects: usize,
-    /// Requests to origins under way at once; further ones get 503.
+    /// Requests to origins under way at once, a quarter of them for one site; further ones get 503.
     pub max_requests: usize,
     /// How long a failure (no connection, timeout, 5xx) is remembered before the origin is asked again.
     pub failure_ttl: Span,
@@ -169,7 +169,7 @@ pub struct Images {
     pub memory_budget: ByteSize,
     /// A source with more pixels is passed through.
     pub max_pixels: u64,
-    /// A request for more output pixels is refused.
+    /// A variant with more pixels is not made: the original is served.
     pub max_output_pixels: u64,
     /// Jobs waiting for a core; beyond it originals are served.
     pub max_queue: usize,

@@ -1,6 +1,8 @@
-//! A response that may not be kept: it belongs to one visitor, the first who takes it.
+//! A response that may not be kept: it belongs to one visitor, the first who takes it. Who comes second asks for himself.
 
 use std::sync::{Arc, Mutex, PoisonError};
+
+use http::StatusCode;
 
 use crate::{image::why_original::WhyOriginal, origin::fetch::OriginResponse};
 
@@ -10,16 +12,27 @@ pub struct DirectResponse {
     response: Arc<Mutex<Option<OriginResponse>>>,
     /// Why it is passed through.
     pub why: WhyOriginal,
+    /// Whether the origin may answer another way to one whom it knows.
+    pub may_differ_by_user: bool,
 }
 
 impl DirectResponse {
-    /// Puts a response up to be taken.
+    /// Puts a response up to be taken. Who takes it reads it at his own pace.
     #[must_use]
-    pub fn new(response: OriginResponse, why: WhyOriginal) -> Self {
-        Self { response: Arc::new(Mutex::new(Some(response))), why }
+    pub fn new(mut response: OriginResponse, why: WhyOriginal) -> Self {
+        response.unhurried();
+        let is_refusal = matches!(response.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        let may_differ_by_user = is_refusal || matches!(why, WhyOriginal::Private | WhyOriginal::Redirect);
+        Self { response: Arc::new(Mutex::new(Some(response))), why, may_differ_by_user }
     }
 
-    /// Takes it; `None` where another was first.
+    /// One that nobody can take: each asks for himself.
+    #[must_use]
+    pub fn none(why: WhyOriginal) -> Self {
+        Self { response: Arc::default(), why, may_differ_by_user: false }
+    }
+
+    /// Takes it; `None` where there is none left.
     #[must_use]
     pub fn take(&self) -> Option<OriginResponse> {
         self.response.lock().unwrap_or_else(PoisonError::into_inner).take()

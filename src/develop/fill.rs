@@ -1,5 +1,6 @@
 //! An original on its way in: written once by the fetch, read from its beginning by any number of visitors while it comes,
-//! and whole at the end for the codecs.
+//! and whole at the end for the codecs. Its place in the budget of originals is given back as soon as nobody needs it in
+//! memory: readers go on from the disk.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,8 +8,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::{
-    cache::object::{SourceFacts, SourceHead},
-    origin::error::FetchError,
+    cache::object::{SourceFacts, SourceHead, StoredBody},
+    origin::{error::FetchError, fetch::OriginResponse},
+    request::key::SourceVersion,
 };
 
 /// The most that a reader takes at once.
@@ -19,15 +21,24 @@ const PIECE_BYTES: usize = 64 * 1024;
 pub struct Fill {
     /// What the origin said of it.
     pub facts: SourceFacts,
-    /// How many bytes it will be.
-    pub len: u64,
+    /// How many bytes it will be, where the origin said so.
+    pub announced_len: Option<u64>,
     buffer: Mutex<BytesMut>,
-    progress: watch::Sender<Progress>,
+    rest: Mutex<Option<Rest>>,
+    end: watch::Sender<Option<End>>,
 }
 
+/// How it ended.
 #[derive(Debug, Clone)]
-struct Progress {
-    end: Option<Result<WholeSource, FetchError>>,
+pub enum End {
+    /// It is all there, in memory.
+    Whole(WholeSource),
+    /// It is all there, in the cache.
+    Stored(Arc<SourceHead>, StoredBody),
+    /// It proved too large to be held: one reader goes on with the response itself.
+    TooLarge,
+    /// It broke off.
+    Failed(FetchError),
 }
 
 /// An original that is all there, and its place in the budget of originals under way.
@@ -41,96 +52,172 @@ pub struct WholeSource {
     pub reserved: Arc<OwnedSemaphorePermit>,
 }
 
+/// What comes behind the part that is held, and that part's place in the budget.
+#[derive(Debug)]
+struct Rest {
+    response: Option<OriginResponse>,
+    _reserved: OwnedSemaphorePermit,
+}
+
 impl Fill {
-    /// Begins an original of `len` bytes.
+    /// Begins an original.
     #[must_use]
-    pub fn begin(facts: SourceFacts, len: u64) -> Self {
-        let capacity = usize::try_from(len).unwrap_or(0);
-        let (progress, _) = watch::channel(Progress { end: None });
-        Self { facts, len, buffer: Mutex::new(BytesMut::with_capacity(capacity)), progress }
+    pub fn begin(facts: SourceFacts, announced_len: Option<u64>) -> Self {
+        let capacity = announced_len.and_then(|len| usize::try_from(len).ok()).unwrap_or(0);
+        let (end, _) = watch::channel(None);
+        let buffer = Mutex::new(BytesMut::with_capacity(capacity));
+        Self { facts, announced_len, buffer, rest: Mutex::default(), end }
     }
 
     /// Adds what came.
     pub fn push(&self, piece: &[u8]) {
-        self.lock().extend_from_slice(piece);
-        self.progress.send_modify(|_| {});
+        locked(&self.buffer).extend_from_slice(piece);
+        self.end.send_modify(|_| {});
     }
 
-    /// Takes all that came out of the buffer, to end with. Readers that have not caught up wait for [`Self::end`] and
-    /// read on in what it is given.
+    /// Bytes that the buffer takes.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        locked(&self.buffer).capacity() as u64
+    }
+
+    /// Takes all that came out of the buffer, to end with. Readers that have not caught up wait for the end and read on in
+    /// what it is given.
     #[must_use]
     pub fn take_whole(&self) -> Bytes {
-        std::mem::take(&mut *self.lock()).freeze()
+        std::mem::take(&mut *locked(&self.buffer)).freeze()
     }
 
-    /// Ends it, well or not.
-    pub fn end(&self, end: Result<WholeSource, FetchError>) {
-        self.progress.send_modify(|progress| progress.end = Some(end));
+    /// Ends it. [`End::Whole`] may be followed by [`End::Stored`].
+    pub fn end(&self, end: End) {
+        self.end.send_replace(Some(end));
+    }
+
+    /// Ends it because it is larger than can be held: the first reader who gets there goes on with `response`.
+    pub fn overflow(&self, response: OriginResponse, reserved: OwnedSemaphorePermit) {
+        *locked(&self.rest) = Some(Rest { response: Some(response), _reserved: reserved });
+        self.end(End::TooLarge);
     }
 
     /// Waits for the end.
-    ///
-    /// # Errors
-    /// What the fetch ended with.
-    pub async fn whole(&self) -> Result<WholeSource, FetchError> {
-        let mut progress = self.progress.subscribe();
-        let ended = progress.wait_for(|progress| progress.end.is_some()).await;
-        match ended.ok().and_then(|progress| progress.end.clone()) {
-            Some(end) => end,
-            None => Err(FetchError::Broken { cause: "the fetch ended early".to_owned() }),
+    pub async fn ended(&self) -> End {
+        let mut end = self.end.subscribe();
+        let ended = end.wait_for(Option::is_some).await;
+        ended.ok().and_then(|end| end.clone()).unwrap_or_else(|| End::Failed(ended_early()))
+    }
+
+    /// Waits for the end, and says which content it is; `None` where it did not come whole.
+    pub async fn version(&self) -> Option<SourceVersion> {
+        match self.ended().await {
+            End::Whole(WholeSource { head, .. }) | End::Stored(head, _) => Some(head.version),
+            End::TooLarge | End::Failed(_) => None,
         }
     }
 
     /// Reads it from the beginning, as it comes.
     #[must_use]
     pub fn reader(self: &Arc<Self>) -> FillReader {
-        FillReader { progress: self.progress.subscribe(), fill: Arc::clone(self), position: 0 }
+        FillReader { place: Place::Fill(Arc::clone(self), self.end.subscribe()), position: 0 }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BytesMut> {
-        // A buffer is whole after each push: a panic elsewhere does not spoil it.
-        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+    fn available(&self, position: usize) -> Option<Bytes> {
+        let buffer = locked(&self.buffer);
+        let to = buffer.len().min(position + PIECE_BYTES);
+        (position < to).then(|| Bytes::copy_from_slice(&buffer[position..to]))
     }
+
+    fn take_rest(&self) -> Option<OriginResponse> {
+        locked(&self.rest).as_mut().and_then(|rest| rest.response.take())
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is inside is whole after each change: a panic elsewhere does not spoil it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn ended_early() -> FetchError {
+    FetchError::Broken { cause: "the fetch ended early".to_owned() }
 }
 
 /// One visitor's place in a [`Fill`].
 #[derive(Debug)]
 pub struct FillReader {
-    fill: Arc<Fill>,
-    progress: watch::Receiver<Progress>,
+    place: Place,
     position: usize,
 }
 
+#[derive(Debug)]
+enum Place {
+    Fill(Arc<Fill>, watch::Receiver<Option<End>>),
+    Stored(StoredBody),
+    Response(Box<OriginResponse>),
+}
+
 impl FillReader {
-    /// The next piece, at most 64 KiB; `None` at the end.
+    /// The next piece; `None` at the end.
     ///
     /// # Errors
     /// What the fetch ended with, once all that came before is read.
     pub async fn next(&mut self) -> Option<Result<Bytes, FetchError>> {
         loop {
-            let end = self.progress.borrow_and_update().end.clone();
-            if let Some(piece) = self.available(end.as_ref()) {
-                self.position += piece.len();
-                return Some(Ok(piece));
-            }
-            match end {
-                Some(Ok(_)) => return None,
-                Some(Err(error)) => return Some(Err(error)),
-                None => {}
-            }
-            if self.progress.changed().await.is_err() {
-                return Some(Err(FetchError::Broken { cause: "the fetch ended early".to_owned() }));
-            }
+            let next_place = match &mut self.place {
+                Place::Stored(body) => {
+                    let piece = stored_piece(body, self.position).await;
+                    return self.moved(piece.transpose());
+                }
+                Place::Response(response) => return response.chunk().await.transpose(),
+                Place::Fill(fill, end) => {
+                    let ended = end.borrow_and_update().clone();
+                    match ended {
+                        Some(End::Whole(whole)) => {
+                            let piece = slice(&whole.bytes, self.position).map(Ok);
+                            return self.moved(piece);
+                        }
+                        Some(End::Stored(_, body)) => Place::Stored(body),
+                        None | Some(End::TooLarge | End::Failed(_)) => {
+                            if let Some(piece) = fill.available(self.position) {
+                                return self.moved(Some(Ok(piece)));
+                            }
+                            match ended {
+                                Some(End::Failed(error)) => return Some(Err(error)),
+                                Some(_) => match fill.take_rest() {
+                                    Some(response) => Place::Response(Box::new(response)),
+                                    None => return Some(Err(ended_early())),
+                                },
+                                None if end.changed().await.is_err() => return Some(Err(ended_early())),
+                                None => continue,
+                            }
+                        }
+                    }
+                }
+            };
+            self.place = next_place;
         }
     }
 
-    fn available(&self, end: Option<&Result<WholeSource, FetchError>>) -> Option<Bytes> {
-        if let Some(Ok(whole)) = end {
-            let to = whole.bytes.len().min(self.position + PIECE_BYTES);
-            return (self.position < to).then(|| whole.bytes.slice(self.position..to));
+    fn moved(&mut self, piece: Option<Result<Bytes, FetchError>>) -> Option<Result<Bytes, FetchError>> {
+        if let Some(Ok(piece)) = &piece {
+            self.position += piece.len();
         }
-        let buffer = self.fill.lock();
-        let to = buffer.len().min(self.position + PIECE_BYTES);
-        (self.position < to).then(|| Bytes::copy_from_slice(&buffer[self.position..to]))
+        piece
+    }
+}
+
+fn slice(bytes: &Bytes, position: usize) -> Option<Bytes> {
+    let to = bytes.len().min(position + PIECE_BYTES);
+    (position < to).then(|| bytes.slice(position..to))
+}
+
+async fn stored_piece(body: &StoredBody, position: usize) -> Result<Option<Bytes>, FetchError> {
+    match body {
+        StoredBody::Whole(bytes) => Ok(slice(bytes, position)),
+        StoredBody::File(file) if position as u64 >= file.len => Ok(None),
+        StoredBody::File(file) => {
+            let file = Arc::clone(file);
+            let read = tokio::task::spawn_blocking(move || file.read_at(position as u64, PIECE_BYTES as u64)).await;
+            let piece = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+            piece.map(Some).map_err(|error| FetchError::Broken { cause: error.to_string() })
+        }
     }
 }

@@ -1,15 +1,20 @@
-//! Step 7 of the request's way: from an original to a variant, once for all who want it. `sources` gets originals (`fill` is
-//! one on its way in, `direct` one that may not be kept), `flights` lets many wait for one piece of work, `pool` runs the
-//! codecs under their budget, `variants` decides what is made and stores it, `refine` makes it again, smaller, when the
-//! machine is idle.
+//! Step 6 of the request's way: from an original to a variant, once for all who want it. `sources` gets originals (`intake`
+//! takes one in, `fill` is one on its way, `direct` one that may not be kept, `facts` what its fields say, `remembered` that
+//! there is none), `flights` lets many wait for one piece of work, `pool` runs the codecs under their `budget`, `variants`
+//! decides what is made and stores it, `refine` makes it again, smaller, when the machine is idle.
 
+pub mod budget;
 pub mod direct;
+mod facts;
 pub mod fill;
 pub mod flights;
+mod intake;
 pub mod pool;
 pub mod refine;
+pub mod remembered;
 pub mod sources;
 pub mod variants;
 
+pub use intake::read_head;
 pub use sources::{Obtained, SourceSpec, Sources, StoredSource};
 pub use variants::{Developed, Developer, Job, Origination};

@@ -11,8 +11,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-/// The unit of the budgets: their semaphores count to 2^32 at most.
-const BUDGET_UNIT: u64 = 1024;
+use super::budget::Budget;
 
 /// How much lower codec threads stand than the network's (see `nice(2)`).
 const CODEC_NICENESS: i32 = 5;
@@ -26,13 +25,6 @@ pub struct Pool {
     jobs: Budget,
     waiting: Arc<AtomicUsize>,
     max_waiting: usize,
-}
-
-/// Bytes that may be in use at once.
-#[derive(Debug, Clone)]
-pub struct Budget {
-    semaphore: Arc<Semaphore>,
-    units: u32,
 }
 
 /// Why work is not admitted.
@@ -57,44 +49,6 @@ pub struct Admission {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a codec failed in a way that it should not")]
 pub struct Panicked;
-
-impl Budget {
-    /// A budget of `bytes`.
-    #[must_use]
-    pub fn new(bytes: u64) -> Self {
-        let units = u32::try_from(bytes / BUDGET_UNIT).unwrap_or(u32::MAX);
-        Self { semaphore: Arc::new(Semaphore::new(units as usize)), units }
-    }
-
-    /// Takes `bytes` if they are free now.
-    #[must_use]
-    pub fn try_reserve(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
-        let units = self.units_of(bytes)?;
-        Arc::clone(&self.semaphore).try_acquire_many_owned(units).ok()
-    }
-
-    /// Waits for `bytes`, first come first served; `None` where they exceed the whole.
-    pub async fn reserve(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
-        let units = self.units_of(bytes)?;
-        Arc::clone(&self.semaphore).acquire_many_owned(units).await.ok()
-    }
-
-    /// Whether `bytes` could ever be had.
-    #[must_use]
-    pub fn could_hold(&self, bytes: u64) -> bool {
-        self.units_of(bytes).is_some()
-    }
-
-    /// Bytes in use.
-    #[must_use]
-    pub fn in_use(&self) -> u64 {
-        (u64::from(self.units)).saturating_sub(self.semaphore.available_permits() as u64) * BUDGET_UNIT
-    }
-
-    fn units_of(&self, bytes: u64) -> Option<u32> {
-        u32::try_from(bytes.div_ceil(BUDGET_UNIT)).ok().filter(|units| *units <= self.units)
-    }
-}
 
 impl Pool {
     /// Starts the threads: `threads` of them, or one a core for 0.

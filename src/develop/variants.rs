@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{
-    fill::{Fill, WholeSource},
+    fill::{End, Fill, WholeSource},
     flights::{Flights, Joined, Waiting},
     pool::{Admission, NotAdmitted, Pool},
     refine::RefineJob,
@@ -25,8 +25,8 @@ use crate::{
     },
     origin::error::FetchError,
     request::{
-        Candidate, Candidates, Transform,
-        key::{variant_key, work_key},
+        Candidates, Transform,
+        key::{SourceVersion, variant_key, work_key},
     },
     telemetry::metrics::Metrics,
 };
@@ -49,6 +49,16 @@ pub enum Origination {
     Stored(Arc<SourceHead>),
     /// On its way in.
     Filling(Arc<Fill>),
+}
+
+impl Origination {
+    /// Which content it is; waits for one on its way in. `None` where that does not come whole.
+    pub async fn version(&self) -> Option<SourceVersion> {
+        match self {
+            Self::Stored(head) => Some(head.version),
+            Self::Filling(fill) => fill.version().await,
+        }
+    }
 }
 
 /// What came of a job.
@@ -108,46 +118,64 @@ impl Developer {
         Self { cache, sources, pool, flights: Arc::default(), settings, undevelopable_ttl, refinements, metrics }
     }
 
-    /// Whether one more job would be taken.
+    /// Begins a job, or joins one under way; it goes on when all who wait go away. `None` where it would have to be begun
+    /// and there is no room for it. Who joins may get a variant of another version of the source, unless he names his.
     #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.pool.has_room()
-    }
-
-    /// Begins a job, or joins the one under way; it goes on when all who wait go away.
-    #[must_use]
-    pub fn begin(self: &Arc<Self>, job: Job, origination: Origination) -> Waiting<Developed> {
-        let key = work_key(job.spec.key, &job.transform, job.candidates);
+    pub fn begin(
+        self: &Arc<Self>,
+        job: Job,
+        origination: Origination,
+        version: Option<SourceVersion>,
+    ) -> Option<Waiting<Developed>> {
+        let key = work_key(job.spec.key, version, &job.transform, job.candidates);
         match self.flights.join(key) {
-            Joined::UnderWay(waiting) => waiting,
+            Joined::UnderWay(waiting) => Some(waiting),
+            Joined::First(..) if !self.pool.has_room() => None,
             Joined::First(landing, waiting) => {
                 let developer = Arc::clone(self);
-                tokio::spawn(async move { landing.land(developer.work(&job, origination).await) });
-                waiting
+                tokio::spawn(async move {
+                    let mut made = Made::default();
+                    landing.land(developer.work(&job, origination, &mut made).await);
+                    // Who comes before it is stored joins this flight.
+                    developer.save(&job, made).await;
+                    drop(landing);
+                });
+                Some(waiting)
             }
         }
     }
 
-    async fn work(&self, job: &Job, origination: Origination) -> Developed {
+    /// Whether nothing is being made or stored.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.flights.is_empty()
+    }
+
+    async fn work(&self, job: &Job, origination: Origination, made: &mut Made) -> Developed {
         let source = match self.whole(job, origination).await {
             Ok(source) => source,
             Err(developed) => return developed,
         };
-        let probe = match image::probe(&source.bytes) {
+        let probe = match probe(&source).await {
             Ok(probe) => probe,
             Err(error) => return self.give_up(job, &source, &error).await,
         };
         if let Err(why) = self.developable(&probe, &job.transform) {
             return self.remember(job, &source, why).await;
         }
-        self.try_candidates(job, &source, &probe).await
+        self.try_candidates(job, &source, &probe, made).await
     }
 
     /// The original, whole and in memory, with its place in the budget of originals.
     async fn whole(&self, job: &Job, origination: Origination) -> Result<WholeSource, Developed> {
         let head = match origination {
-            Origination::Filling(fill) => return fill.whole().await.map_err(Developed::Failed),
             Origination::Stored(head) => head,
+            Origination::Filling(fill) => match fill.ended().await {
+                End::Whole(source) => return Ok(source),
+                End::Stored(head, _) => head,
+                End::TooLarge => return Err(Developed::Original(WhyOriginal::TooLarge)),
+                End::Failed(error) => return Err(Developed::Failed(error)),
+            },
         };
         let Some(reserved) = self.sources.try_reserve(head.len) else {
             return Err(Developed::Original(WhyOriginal::Busy));
@@ -174,13 +202,10 @@ impl Developer {
         Ok(())
     }
 
-    async fn try_candidates(&self, job: &Job, source: &WholeSource, probe: &Probe) -> Developed {
+    async fn try_candidates(&self, job: &Job, source: &WholeSource, probe: &Probe, made: &mut Made) -> Developed {
         let mut why = WhyOriginal::NotSmaller;
         for candidate in job.candidates.as_slice() {
-            let format = match candidate {
-                Candidate::Format(format) => *format,
-                Candidate::SameAsSource => source.head.facts.input.same_output(),
-            };
+            let format = candidate.output(source.head.facts.input);
             match self.stored(job, &source.head, format).await {
                 Some(StoredVariant::Made(variant)) => {
                     return Developed::Variant(variant, Arc::clone(&source.head), Stages::default());
@@ -188,7 +213,7 @@ impl Developer {
                 Some(StoredVariant::Original(_)) => continue,
                 None => {}
             }
-            match self.make(job, source, probe, format, Effort::FirstView).await {
+            match self.make(job, source, probe, format, made).await {
                 Ok(Some((variant, stages))) => {
                     self.put_down_for_refinement(job, source, format);
                     return Developed::Variant(variant, Arc::clone(&source.head), stages);
@@ -197,14 +222,14 @@ impl Developer {
                 // A format that costs less may still fit.
                 Err(Unmade::NotAdmitted(NotAdmitted::TooLarge)) => {
                     why = WhyOriginal::TooLarge;
-                    self.store(job, &source.head, format, StoredVariant::Original(why)).await;
+                    self.show(job, &source.head, format, StoredVariant::Original(why), made);
                 }
                 Err(Unmade::NotAdmitted(NotAdmitted::Busy)) => return Developed::Original(WhyOriginal::Busy),
                 Err(Unmade::Image(error)) if error.is_of_source() => return self.give_up(job, source, &error).await,
                 Err(Unmade::Image(error)) => {
                     tracing::info!(site = &*job.spec.site, source = &*job.spec.source, %error, "a format is left out");
                     why = error.why_original();
-                    self.store(job, &source.head, format, StoredVariant::Original(why)).await;
+                    self.show(job, &source.head, format, StoredVariant::Original(why), made);
                 }
             }
         }
@@ -223,14 +248,15 @@ impl Developer {
         source: &WholeSource,
         probe: &Probe,
         format: OutputFormat,
-        effort: Effort,
+        made: &mut Made,
     ) -> Result<Option<(Arc<Variant>, Stages)>, Unmade> {
+        let effort = Effort::FirstView;
         let cost = image::cost(probe, &job.transform, format, &self.settings, effort)?;
         let admission = self.pool.admit(cost).await?;
         let work = Work { job, source, probe, format, effort };
         let picture = self.encode(&work, admission).await?;
         let stages = self.observe(&work, &picture);
-        Ok(self.keep(&work, picture).await.map(|variant| (variant, stages)))
+        Ok(self.keep(&work, picture, made).map(|variant| (variant, stages)))
     }
 
     /// Makes a first-view variant again with more effort, if the machine is idle; it takes the place of the first if it has
@@ -243,7 +269,7 @@ impl Developer {
         if first.facts.make == Make::Refined {
             return Refined::Done;
         }
-        let Ok(probe) = image::probe(&source.bytes) else { return Refined::Done };
+        let Ok(probe) = probe(source).await else { return Refined::Done };
         let Ok(cost) = image::cost(&probe, &job.transform, *format, &self.settings, Effort::Refined) else {
             return Refined::Done;
         };
@@ -252,7 +278,9 @@ impl Developer {
         let Ok(picture) = self.encode(&work, admission).await else { return Refined::Done };
         self.observe(&work, &picture);
         if (picture.bytes.len() as u64) < first.body.len() {
-            self.keep(&work, picture).await;
+            let mut made = Made::default();
+            self.keep(&work, picture, &mut made);
+            self.save(job, made).await;
             self.metrics.refinements.inc();
         }
         Refined::Done
@@ -280,28 +308,37 @@ impl Developer {
             .unwrap_or(Err(ImageError::CodecPanicked))
     }
 
-    /// Stores what was made if it has fewer bytes than the original, else that it has not.
-    async fn keep(&self, work: &Work<'_>, picture: Picture) -> Option<Arc<Variant>> {
+    /// Keeps what was made if it has fewer bytes than the original, else that it has not.
+    fn keep(&self, work: &Work<'_>, picture: Picture, made: &mut Made) -> Option<Arc<Variant>> {
         let Work { job, source, format, effort, .. } = work;
         let make = match effort {
             Effort::FirstView => Make::FirstView,
             Effort::Refined => Make::Refined,
         };
-        let (variant, made) = if (picture.bytes.len() as u64) < source.head.len {
+        let (stored, variant) = if (picture.bytes.len() as u64) < source.head.len {
             let size = (picture.width, picture.height);
-            let made = Arc::new(Variant::made(picture.bytes.into(), *format, size, make, source.head.len));
-            (StoredVariant::Made(Arc::clone(&made)), Some(made))
+            let variant = Arc::new(Variant::made(picture.bytes.into(), *format, size, make, source.head.len));
+            (StoredVariant::Made(Arc::clone(&variant)), Some(variant))
         } else {
             (StoredVariant::Original(WhyOriginal::NotSmaller), None)
         };
-        self.store(job, &source.head, *format, variant).await;
-        made
+        self.show(job, &source.head, *format, stored, made);
+        variant
     }
 
-    async fn store(&self, job: &Job, head: &SourceHead, format: OutputFormat, variant: StoredVariant) {
+    /// Shows a variant to all who ask, and puts it down to be saved.
+    fn show(&self, job: &Job, head: &SourceHead, format: OutputFormat, variant: StoredVariant, made: &mut Made) {
         let key = variant_key(job.spec.key, head.version, &job.transform, format);
-        let text = job.spec.name().variant_text(head.version, &job.transform, format);
-        self.cache.put_variant(key, text, variant).await;
+        self.cache.show_variant(key, variant.clone());
+        made.0.push((head.version, format, variant));
+    }
+
+    async fn save(&self, job: &Job, made: Made) {
+        for (version, format, variant) in made.0 {
+            let key = variant_key(job.spec.key, version, &job.transform, format);
+            let text = job.spec.name().variant_text(version, &job.transform, format);
+            self.cache.save_variant(key, text, &variant).await;
+        }
     }
 
     fn observe(&self, work: &Work<'_>, picture: &Picture) -> Stages {
@@ -334,11 +371,25 @@ impl Developer {
 
     /// Remembers for a while that a source cannot be developed, whatever is asked of it.
     async fn remember(&self, job: &Job, source: &WholeSource, why: WhyOriginal) -> Developed {
-        let until = UnixSeconds::now().plus(self.undevelopable_ttl);
-        let head = Arc::new(SourceHead { verdict: Some(Verdict { why, until }), ..(*source.head).clone() });
-        self.cache.put_head(job.spec.key, job.spec.name().text(), head).await;
+        let current = self.cache.hot_head(job.spec.key).unwrap_or_else(|| Arc::clone(&source.head));
+        // A verdict on what has been replaced meanwhile is of no use.
+        if current.version == source.head.version {
+            let until = UnixSeconds::now().plus(self.undevelopable_ttl);
+            let head = Arc::new(SourceHead { verdict: Some(Verdict { why, until }), ..(*current).clone() });
+            self.cache.put_head(job.spec.key, job.spec.name().text(), head).await;
+        }
         Developed::Original(why)
     }
+}
+
+/// What a job has made and is not saved yet.
+#[derive(Debug, Default)]
+struct Made(Vec<(SourceVersion, OutputFormat, StoredVariant)>);
+
+/// Reads a header, which a hostile file can make long, off the threads that serve.
+async fn probe(source: &WholeSource) -> Result<Probe, ImageError> {
+    let bytes = source.bytes.clone();
+    tokio::task::spawn_blocking(move || image::probe(&bytes)).await.unwrap_or(Err(ImageError::CodecPanicked))
 }
 
 /// Whether a refinement is over.

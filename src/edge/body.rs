@@ -53,7 +53,12 @@ pub struct EdgeBody {
 
 enum Content {
     Whole(Bytes),
-    Pieces { pieces: Pieces, left: Option<u64> },
+    /// Pieces as they come, the one that came last and is not handed over yet, and what is left where that is known.
+    Pieces {
+        pieces: Pieces,
+        came: Bytes,
+        left: Option<u64>,
+    },
 }
 
 impl EdgeBody {
@@ -82,17 +87,16 @@ impl EdgeBody {
         }
     }
 
-    /// An original of `len` bytes on its way in.
+    /// An original on its way in, of `len` bytes where that is known.
     #[must_use]
-    pub fn filling(reader: FillReader, len: u64) -> Self {
+    pub fn filling(reader: FillReader, len: Option<u64>) -> Self {
         let pieces = unfold(Some(reader), |reader| async {
             let mut reader = reader?;
             let piece = reader.next().await?;
             let failed = piece.is_err();
             Some((piece.map_err(BodyError::from), (!failed).then_some(reader)))
         });
-        // A length that was not announced is known by now only if the original is all there.
-        Self::pieces(Box::pin(pieces), Some(len).filter(|len| *len > 0))
+        Self::pieces(Box::pin(pieces), len)
     }
 
     /// An origin's response, straight through.
@@ -109,7 +113,7 @@ impl EdgeBody {
     }
 
     fn pieces(pieces: Pieces, left: Option<u64>) -> Self {
-        Self { content: Content::Pieces { pieces, left }, sent: 0, report: None }
+        Self { content: Content::Pieces { pieces, came: Bytes::new(), left }, sent: 0, report: None }
     }
 
     /// Reports when the body is through, or dropped before.
@@ -145,16 +149,20 @@ impl Body for EdgeBody {
         let piece = match &mut self.content {
             Content::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
             Content::Whole(bytes) => bytes.split_to(bytes.len().min(PIECE_BYTES)),
-            Content::Pieces { pieces, left } => match ready!(pieces.as_mut().poll_next(context)) {
-                None => return Poll::Ready(None),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                Some(Ok(piece)) => {
-                    if let Some(left) = left {
-                        *left = left.saturating_sub(piece.len() as u64);
+            Content::Pieces { pieces, came, left } => {
+                while came.is_empty() {
+                    match ready!(pieces.as_mut().poll_next(context)) {
+                        None => return Poll::Ready(None),
+                        Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                        Some(Ok(piece)) => *came = piece,
                     }
-                    piece
                 }
-            },
+                let piece = came.split_to(came.len().min(PIECE_BYTES));
+                if let Some(left) = left {
+                    *left = left.saturating_sub(piece.len() as u64);
+                }
+                piece
+            }
         };
         self.sent += piece.len() as u64;
         Poll::Ready(Some(Ok(Frame::data(piece))))

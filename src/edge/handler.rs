@@ -8,7 +8,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, Method, Request, Response, Uri, header::ACCEPT};
+use http::{HeaderMap, Method, Request, Response, Uri};
 
 use super::{
     body::{EdgeBody, Report, Told},
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     cache::tiers::Cache,
-    develop::{Developer, Sources},
+    develop::{Developer, Sources, sources::UrlKind},
     http::{check, forwarding, time::UnixSeconds},
     origin::fetch::Origins,
     request::{self, FormatChoice, ImageRequest, Target, key::SourceName, target::plain_image},
@@ -127,8 +127,10 @@ async fn serve(
         now: UnixSeconds::now(),
     };
     match image_wanted(&visit)? {
-        Asked::Image(image) => serve_image(edge, &visit, &image).await,
-        Asked::Perhaps(image) if is_known(edge, &visit, &image) => serve_image(edge, &visit, &image).await,
+        Asked::Image(image) => serve_image(edge, &visit, &image, UrlKind::Image).await,
+        Asked::Perhaps(image) if is_known(edge, &visit, &image) => {
+            serve_image(edge, &visit, &image, UrlKind::Any).await
+        }
         Asked::Perhaps(image) => passthrough::forward(edge, &visit, body, Some(image)).await,
         Asked::Other => passthrough::forward(edge, &visit, body, None).await,
     }
@@ -173,28 +175,28 @@ fn image_wanted<'a>(visit: &Visit<'a>) -> Result<Asked<'a>, Problem> {
 
 /// Whether something that does not look like an image has turned out to be one before.
 fn is_known(edge: &Edge, visit: &Visit<'_>, image: &ImageRequest<'_>) -> bool {
-    let key = SourceName { site: &visit.site.id, source: image.source.as_str() }.key();
+    let key = SourceName { scope: &visit.site.scope, source: image.source.as_str() }.key();
     edge.cache.surely_holds(key)
 }
 
-/// Steps 4 to 8 for an image.
-async fn serve_image(edge: &Arc<Edge>, visit: &Visit<'_>, image: &ImageRequest<'_>) -> Result<Answer, Problem> {
-    let accept = visit.headers.get_all(ACCEPT).iter().map(http::HeaderValue::as_bytes);
-    let candidates = request::negotiate(accept, image.format);
-    let mut transform = image.transform.clone();
-    transform.quality.get_or_insert(visit.site.quality);
-    let name = SourceName { site: &visit.site.id, source: image.source.as_str() };
-    let wanted = Wanted { name, key: name.key(), transform: &transform, candidates };
+/// Steps 4 to 7 for an image.
+async fn serve_image(
+    edge: &Arc<Edge>,
+    visit: &Visit<'_>,
+    image: &ImageRequest<'_>,
+    url_kind: UrlKind,
+) -> Result<Answer, Problem> {
+    let wanted = Wanted::new(visit.site, image, visit.headers);
     let context = visit.context(edge, image.format);
-    match find(&edge.cache, wanted, visit.now).await {
+    match find(&edge.cache, &wanted, visit.now).await {
         Found::Variant(variant, head) => return Ok(respond::variant(context, &variant, &head, Way::HIT)),
         Found::Original(why, head) => {
-            if let Some(answer) = miss::stored_original(edge, wanted, context, &head, why, Way::HIT).await {
+            if let Some(answer) = miss::stored_original(edge, &wanted, context, &head, why, Way::HIT).await {
                 return Ok(answer);
             }
         }
         Found::Source | Found::Nothing => {}
     }
     let url = visit.site.source_url(&image.source)?;
-    Miss { edge, visit, wanted, context, url }.get().await
+    Miss { edge, visit, wanted: &wanted, context, url, url_kind }.get().await
 }

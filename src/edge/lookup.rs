@@ -1,32 +1,57 @@
-//! Step 6 of the request's way: is what is wanted in the cache? A hit in memory waits for nothing.
+//! Step 5 of the request's way: is what is wanted in the cache? A hit in memory waits for nothing.
 
 use std::sync::Arc;
 
+use http::{
+    HeaderMap, HeaderValue,
+    header::{ACCEPT, CACHE_CONTROL},
+};
+
+use super::sites::Site;
 use crate::{
     cache::{
         key::CacheKey,
         object::{SourceHead, StoredVariant, Variant},
         tiers::Cache,
     },
-    http::time::UnixSeconds,
+    http::{cache_control::CacheControl, time::UnixSeconds},
     image::why_original::WhyOriginal,
     request::{
-        Candidate, Candidates, Transform,
+        self, Candidates, ImageRequest, Transform,
         key::{SourceName, variant_key},
     },
 };
 
 /// What is looked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Wanted<'a> {
     /// The source's name.
     pub(super) name: SourceName<'a>,
     /// Its key.
     pub(super) key: CacheKey,
     /// What is done to it.
-    pub(super) transform: &'a Transform,
+    pub(super) transform: Transform,
     /// Formats, best first.
     pub(super) candidates: Candidates,
+    /// Whether the client forbids changing it (RFC 9111, 5.2.1.6).
+    pub(super) as_it_is: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// What a request for an image wants of a site (step 4: which formats its client takes).
+    pub(super) fn new(site: &'a Site, image: &'a ImageRequest<'_>, headers: &HeaderMap) -> Self {
+        let name = SourceName { scope: &site.scope, source: image.source.as_str() };
+        let mut transform = image.transform.clone();
+        transform.quality.get_or_insert(site.quality);
+        let accept = headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
+        Self {
+            name,
+            key: name.key(),
+            transform,
+            candidates: request::negotiate(accept, image.format),
+            as_it_is: headers.contains_key(CACHE_CONTROL) && CacheControl::of(headers).no_transform,
+        }
+    }
 }
 
 /// What was found.
@@ -43,7 +68,7 @@ pub(super) enum Found {
 }
 
 /// Looks in memory, then on disk.
-pub(super) async fn find(cache: &Cache, wanted: Wanted<'_>, now: UnixSeconds) -> Found {
+pub(super) async fn find(cache: &Cache, wanted: &Wanted<'_>, now: UnixSeconds) -> Found {
     let Some(head) = cache.head(wanted.key, || wanted.name.text()).await else { return Found::Nothing };
     if !head.facts.freshness.is_fresh(now) {
         return Found::Source;
@@ -52,18 +77,18 @@ pub(super) async fn find(cache: &Cache, wanted: Wanted<'_>, now: UnixSeconds) ->
 }
 
 /// Looks for what was made of a source that may be used.
-pub(super) async fn find_made(cache: &Cache, wanted: Wanted<'_>, head: Arc<SourceHead>, now: UnixSeconds) -> Found {
-    if let Some(why) = head.why_original(wanted.transform, now) {
+pub(super) async fn find_made(cache: &Cache, wanted: &Wanted<'_>, head: Arc<SourceHead>, now: UnixSeconds) -> Found {
+    if wanted.as_it_is {
+        return Found::Original(WhyOriginal::NoTransform, head);
+    }
+    if let Some(why) = head.why_original(&wanted.transform, now) {
         return Found::Original(why, head);
     }
     let mut last = WhyOriginal::NotSmaller;
     for candidate in wanted.candidates.as_slice() {
-        let format = match candidate {
-            Candidate::Format(format) => *format,
-            Candidate::SameAsSource => head.facts.input.same_output(),
-        };
-        let key = variant_key(wanted.key, head.version, wanted.transform, format);
-        let text = || wanted.name.variant_text(head.version, wanted.transform, format);
+        let format = candidate.output(head.facts.input);
+        let key = variant_key(wanted.key, head.version, &wanted.transform, format);
+        let text = || wanted.name.variant_text(head.version, &wanted.transform, format);
         match cache.variant(key, text).await {
             Some(StoredVariant::Made(variant)) => return Found::Variant(variant, head),
             Some(StoredVariant::Original(why)) => last = why,

@@ -1,13 +1,14 @@
 //! Step 7 of the request's way: what is wanted is not in the cache. Get the original, have it developed, and serve the
 //! variant if it is ready in the time that the site's `first_view` gives, else the original.
 
-use std::{sync::Arc, time::Instant};
+use std::{sync::Arc, time::Duration};
 
 use url::Url;
 
 use super::{
     handler::{Edge, Visit},
     lookup::{Found, Wanted, find_made},
+    passthrough::{self, credentials},
     problem::Problem,
     respond::{self, Answer, Context, Way},
 };
@@ -15,10 +16,12 @@ use crate::{
     cache::object::SourceHead,
     config::FirstView,
     develop::{
-        Developed, Job, Obtained, Origination, SourceSpec, StoredSource, direct::DirectResponse, fill::Fill,
-        sources::FetchCost, variants::Stages,
+        Developed, Job, Obtained, Origination, SourceSpec, StoredSource,
+        direct::DirectResponse,
+        fill::Fill,
+        sources::{FetchCost, UrlKind},
     },
-    http::cache_status::Handling,
+    http::{cache_status::Handling, freshness::Credentials},
     image::why_original::WhyOriginal,
     origin::{error::FetchError, fetch::Validators},
     request::key::body_key,
@@ -26,13 +29,13 @@ use crate::{
 };
 
 /// A request that the cache could not answer.
-#[derive(Clone)]
 pub(super) struct Miss<'a> {
     pub(super) edge: &'a Arc<Edge>,
     pub(super) visit: &'a Visit<'a>,
-    pub(super) wanted: Wanted<'a>,
+    pub(super) wanted: &'a Wanted<'a>,
     pub(super) context: Context<'a>,
     pub(super) url: Url,
+    pub(super) url_kind: UrlKind,
 }
 
 /// How often an original is obtained anew where what the cache had of it proved damaged or gone.
@@ -66,7 +69,7 @@ impl Miss<'_> {
             Some(Obtained::Direct(direct)) => self.direct(spec, &direct).await.map(Some),
             Some(Obtained::Stored(stored)) => self.serve_stored(spec, stored, collapsed).await,
             Some(Obtained::Filling(fill, cost)) => {
-                self.serve_filling(spec, &fill, Way { origin_ms: Some(milliseconds(cost)), ..way }).await.map(Some)
+                self.serve_filling(spec, &fill, Way { origin_ms: Some(milliseconds(cost)), ..way }).await
             }
         }
     }
@@ -75,19 +78,31 @@ impl Miss<'_> {
         let site = self.visit.site;
         SourceSpec {
             site: Arc::clone(&site.id),
+            scope: Arc::clone(&site.scope),
             source: self.wanted.name.source.into(),
             key: self.wanted.key,
             url: self.url.clone(),
+            url_kind: self.url_kind,
             rules: Arc::clone(&site.rules),
             default_ttl: site.default_ttl,
         }
     }
 
-    /// What may not be kept goes straight to the first who takes it; the others ask for themselves.
+    /// What may not be kept goes straight to the first who takes it; the others ask for themselves, and those whom the
+    /// origin may know in their own name.
     async fn direct(&self, spec: &SourceSpec, direct: &DirectResponse) -> Result<Answer, Problem> {
+        let is_own = spec.rules.allowed.is_own(&spec.url);
+        if direct.may_differ_by_user && is_own && credentials(self.visit.headers) != Credentials::None {
+            return passthrough::forward_for_user(self.edge, self.visit, spec.url.clone(), direct.why).await;
+        }
         let response = match direct.take() {
             Some(response) => response,
-            None => self.edge.origins.fetch_image(&spec.rules, spec.url.clone(), &Validators::default()).await?,
+            None => {
+                let mut own =
+                    self.edge.origins.fetch_image(&spec.rules, spec.url.clone(), &Validators::default()).await?;
+                own.unhurried();
+                own
+            }
         };
         let origin_ms = Some(response.waited.as_secs_f64() * 1e3);
         Ok(respond::direct(self.context, response, Some(direct.why), Way { origin_ms, ..FORWARDED }))
@@ -110,7 +125,7 @@ impl Miss<'_> {
         }
         match self.develop(spec, Origination::Stored(Arc::clone(&head))).await {
             Developed::Variant(variant, head, stages) => {
-                let way = with_stages(way, stages);
+                let way = Way { stages: Some(stages), ..way };
                 Ok(Some(respond::variant(self.context, &variant, &head, way)))
             }
             Developed::Original(why) => Ok(self.original(&head, why, way).await),
@@ -122,43 +137,58 @@ impl Miss<'_> {
         stored_original(self.edge, self.wanted, self.context, head, why, way).await
     }
 
-    async fn serve_filling(&self, spec: &SourceSpec, fill: &Arc<Fill>, way: Way) -> Result<Answer, Problem> {
-        if fill.facts.no_transform {
-            return Ok(respond::filling(self.context, fill, WhyOriginal::NoTransform, way));
+    async fn serve_filling(&self, spec: &SourceSpec, fill: &Arc<Fill>, way: Way) -> Result<Option<Answer>, Problem> {
+        if fill.facts.no_transform || self.wanted.as_it_is {
+            return Ok(Some(respond::filling(self.context, fill, WhyOriginal::NoTransform, way)));
         }
         match self.develop(spec, Origination::Filling(Arc::clone(fill))).await {
             Developed::Variant(variant, head, stages) => {
-                Ok(respond::variant(self.context, &variant, &head, with_stages(way, stages)))
+                let way = Way { stages: Some(stages), ..way };
+                Ok(Some(respond::variant(self.context, &variant, &head, way)))
             }
-            Developed::Original(why) => Ok(respond::filling(self.context, fill, why, way)),
-            Developed::Failed(error) => Err(error.into()),
+            Developed::Original(why) => Ok(Some(respond::filling(self.context, fill, why, way))),
+            // It broke off before anything was sent: what is stored of it may still do.
+            Developed::Failed(error) => match self.edge.sources.stand_in_for(spec, error).await {
+                Obtained::Stored(stored) => self.serve_stored(spec, stored, way.collapsed).await,
+                Obtained::Failed(error) => Err(error.into()),
+                _ => Ok(None),
+            },
         }
     }
 
     /// Has the variant made, and waits for it as long as the site's `first_view` says, counted from the request's arrival.
     async fn develop(&self, spec: &SourceSpec, origination: Origination) -> Developed {
-        if !self.edge.developer.has_room() {
-            return Developed::Original(WhyOriginal::Busy);
-        }
-        let job =
-            Job { spec: spec.clone(), transform: self.wanted.transform.clone(), candidates: self.wanted.candidates };
-        let developing = self.edge.developer.begin(job, origination);
+        let developing = self.make(spec, origination);
         let patience = match self.visit.site.first_view {
-            FirstView::Original => return Developed::Original(WhyOriginal::Deadline),
-            FirstView::Always => None,
-            FirstView::Within(span) => Some(self.visit.started + span),
+            FirstView::Always => return developing.await,
+            FirstView::Original => Duration::ZERO,
+            FirstView::Within(span) => span.saturating_sub(self.visit.started.elapsed()),
         };
-        let developed = match patience {
-            None => developing.result().await,
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                match tokio::time::timeout(left, developing.result()).await {
-                    Ok(developed) => developed,
-                    Err(_) => return Developed::Original(WhyOriginal::Deadline),
-                }
-            }
+        // The first poll begins the work; from then on it goes on by itself.
+        tokio::time::timeout(patience, developing).await.unwrap_or(Developed::Original(WhyOriginal::Deadline))
+    }
+
+    async fn make(&self, spec: &SourceSpec, origination: Origination) -> Developed {
+        let begin = |version| {
+            let job = Job {
+                spec: spec.clone(),
+                transform: self.wanted.transform.clone(),
+                candidates: self.wanted.candidates,
+            };
+            self.edge.developer.begin(job, origination.clone(), version)
         };
-        developed.unwrap_or(Developed::Original(WhyOriginal::Broken))
+        let Some(developing) = begin(None) else { return Developed::Original(WhyOriginal::Busy) };
+        let joined = developing.collapsed;
+        let developed = developing.result().await.unwrap_or(Developed::Original(WhyOriginal::Broken));
+        if let (true, Developed::Variant(_, head, _)) = (joined, &developed)
+            && let Some(version) = origination.version().await
+            && head.version != version
+        {
+            // What was joined was at work on content that has been replaced since.
+            let Some(developing) = begin(Some(version)) else { return Developed::Original(WhyOriginal::Busy) };
+            return developing.result().await.unwrap_or(Developed::Original(WhyOriginal::Broken));
+        }
+        developed
     }
 }
 
@@ -168,7 +198,7 @@ const FORWARDED: Way =
 /// An original out of the cache; `None` where the cache does not have its bytes.
 pub(super) async fn stored_original(
     edge: &Edge,
-    wanted: Wanted<'_>,
+    wanted: &Wanted<'_>,
     context: Context<'_>,
     head: &SourceHead,
     why: WhyOriginal,
@@ -186,10 +216,6 @@ fn way_from_stored(standing_in: bool, cost: FetchCost) -> Way {
         (false, true) => Way { handling: Handling::Stale, origin_ms: Some(milliseconds(cost)), ..FORWARDED },
         (false, false) => FORWARDED,
     }
-}
-
-fn with_stages(way: Way, stages: Stages) -> Way {
-    Way { stages: Some(stages), ..way }
 }
 
 fn milliseconds(cost: FetchCost) -> f64 {

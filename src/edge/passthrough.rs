@@ -8,6 +8,8 @@ use http::{
     header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, IF_RANGE, RANGE},
 };
 
+use url::Url;
+
 use super::{
     handler::{Edge, RequestBody, Visit},
     lookup::Wanted,
@@ -16,11 +18,15 @@ use super::{
     respond::{self, Answer, Way},
 };
 use crate::{
-    develop::sources::read_head,
-    http::{cache_status::Handling, forwarding, freshness::Credentials},
+    develop::{Obtained, read_head, sources::UrlKind},
+    http::{
+        cache_status::Handling,
+        forwarding,
+        freshness::{Credentials, storable},
+    },
     image::{format::InputFormat, why_original::WhyOriginal},
-    origin::fetch::OriginResponse,
-    request::{self, FormatChoice, ImageRequest, SourceRef, key::SourceName},
+    origin::{error::FetchError, fetch::OriginResponse},
+    request::{FormatChoice, ImageRequest, SourceRef},
     telemetry::outcome::Outcome,
 };
 
@@ -33,15 +39,30 @@ pub(super) async fn forward(
 ) -> Result<Answer, Problem> {
     let path = visit.uri.path_and_query().map_or("/", |path| path.as_str());
     let url = visit.site.source_url(&SourceRef::OwnPath(path.into()))?;
-    let mut headers = visit.headers.clone();
-    forwarding::set_forwarded_for(&mut headers, visit.client, visit.host);
-    let response = edge.origins.forward(&visit.site.rules, visit.method.clone(), url.clone(), headers, body).await?;
+    let response = send(edge, visit, body, url.clone()).await?;
     match image {
         Some(image) if *visit.method == Method::GET && may_be_image(visit.headers, &response) => {
             sniffed(edge, visit, response, image, url).await
         }
         _ => Ok(straight(edge, visit, response, None)),
     }
+}
+
+/// Forwards a request for an image that the origin gives only to those whom it knows.
+pub(super) async fn forward_for_user(
+    edge: &Edge,
+    visit: &Visit<'_>,
+    url: Url,
+    why: WhyOriginal,
+) -> Result<Answer, Problem> {
+    let response = send(edge, visit, None, url).await?;
+    Ok(straight(edge, visit, response, Some(why)))
+}
+
+async fn send(edge: &Edge, visit: &Visit<'_>, body: RequestBody, url: Url) -> Result<OriginResponse, FetchError> {
+    let mut headers = visit.headers.clone();
+    forwarding::set_forwarded_for(&mut headers, visit.client, visit.host);
+    edge.origins.forward(&visit.site.rules, visit.method.clone(), url, headers, body).await
 }
 
 /// Whether a response's bytes are worth a look: it is whole, and no stream of events that may begin in an hour.
@@ -54,38 +75,42 @@ fn may_be_image(request: &HeaderMap, response: &OriginResponse) -> bool {
     response.status == StatusCode::OK && !is_part && !is_event_stream
 }
 
+/// An image that came to one visitor may be his alone: if it may be shared at all, it is asked for again in the cache's own
+/// name, once for all. Only where that gives an image too is it developed.
 async fn sniffed(
     edge: &Arc<Edge>,
     visit: &Visit<'_>,
     mut response: OriginResponse,
     image: ImageRequest<'_>,
-    url: url::Url,
+    url: Url,
 ) -> Result<Answer, Problem> {
     let head = read_head(&mut response).await?;
     if InputFormat::sniff(&head).is_none() {
         return Ok(straight(edge, visit, response, None));
     }
-    let accept = visit.headers.get_all(http::header::ACCEPT).iter().map(http::HeaderValue::as_bytes);
-    let mut transform = image.transform.clone();
-    transform.quality.get_or_insert(visit.site.quality);
-    let name = SourceName { site: &visit.site.id, source: image.source.as_str() };
-    let candidates = request::negotiate(accept, image.format);
-    let wanted = Wanted { name, key: name.key(), transform: &transform, candidates };
-    let miss = Miss { edge, visit, wanted, context: visit.context(edge, image.format), url };
+    if let Err(refused) = storable(&response.headers, credentials(visit.headers)) {
+        return Ok(straight(edge, visit, response, Some(refused.why_original())));
+    }
+    let wanted = Wanted::new(visit.site, &image, visit.headers);
+    let context = visit.context(edge, image.format);
+    let miss = Miss { edge, visit, wanted: &wanted, context, url, url_kind: UrlKind::Any };
     let spec = miss.spec();
-    match edge.sources.adopt(&spec, response, &head, credentials(visit.headers)) {
-        Err((response, why)) => Ok(straight(edge, visit, *response, Some(why))),
-        Ok(waiting) => {
-            let collapsed = waiting.collapsed;
-            match miss.answer(&spec, waiting.result().await, collapsed).await? {
-                Some(answer) => Ok(answer),
-                None => miss.get().await,
+    let (obtained, collapsed) = edge.sources.obtain(&spec).await;
+    let why = match obtained {
+        Some(obtained @ (Obtained::Stored(_) | Obtained::Filling(..))) => {
+            match miss.answer(&spec, Some(obtained), collapsed).await {
+                Ok(Some(answer)) => return Ok(answer),
+                Ok(None) | Err(_) => WhyOriginal::Busy,
             }
         }
-    }
+        Some(Obtained::Direct(direct)) => direct.why,
+        Some(Obtained::Absent(_) | Obtained::Failed(_)) | None => WhyOriginal::Private,
+    };
+    Ok(straight(edge, visit, response, Some(why)))
 }
 
-fn credentials(headers: &HeaderMap) -> Credentials {
+/// What of his own a visitor sends along.
+pub(super) fn credentials(headers: &HeaderMap) -> Credentials {
     if headers.contains_key(AUTHORIZATION) {
         Credentials::Authorization
     } else if headers.contains_key(COOKIE) {

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode,
     header::{
-        ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LOCATION, VARY,
-        X_CONTENT_TYPE_OPTIONS,
+        ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+        EXPIRES, LOCATION, SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
     },
 };
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cache::object::{SourceFacts, SourceHead, StoredBody, Variant},
-    develop::{fill::Fill, sources::Absent, variants::Stages},
+    develop::{fill::Fill, remembered::Absent, variants::Stages},
     http::{
         cache_status::{CacheStatus, Handling},
         conditional,
@@ -33,6 +33,7 @@ use crate::{
 
 const CACHE_STATUS: http::HeaderName = http::HeaderName::from_static("cache-status");
 const SERVER_TIMING: http::HeaderName = http::HeaderName::from_static("server-timing");
+const CDN_CACHE_CONTROL: http::HeaderName = http::HeaderName::from_static("cdn-cache-control");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// What a response needs to know of its request.
@@ -114,16 +115,13 @@ pub(super) fn original(
 /// An original on its way in: it is sent as it comes, whole.
 pub(super) fn filling(context: Context<'_>, fill: &std::sync::Arc<Fill>, why: WhyOriginal, way: Way) -> Answer {
     let mut headers = original_headers(context, &fill.facts, why, way);
-    let told = Told {
-        source_len: Some(fill.len).filter(|len| *len > 0),
-        ..told(way, Outcome::Original, Delivered::Original(why))
-    };
-    if fill.len > 0 {
-        headers.insert(CONTENT_LENGTH, fill.len.into());
+    let told = Told { source_len: fill.announced_len, ..told(way, Outcome::Original, Delivered::Original(why)) };
+    if let Some(len) = fill.announced_len {
+        headers.insert(CONTENT_LENGTH, len.into());
     }
     let body = match *context.method {
         Method::HEAD => EdgeBody::empty(),
-        _ => EdgeBody::filling(fill.reader(), fill.len),
+        _ => EdgeBody::filling(fill.reader(), fill.announced_len),
     };
     (response(StatusCode::OK, headers, body), told)
 }
@@ -142,7 +140,14 @@ pub(super) fn direct(context: Context<'_>, origin: OriginResponse, why: Option<W
         add_vary(&mut headers);
     }
     if why == Some(WhyOriginal::Busy) {
-        headers.insert(CACHE_CONTROL, passing_cache_control(context.site, u64::MAX));
+        let lifetime = Freshness::of(&headers, context.now, context.site.default_ttl).lifetime;
+        for name in [EXPIRES, AGE, CDN_CACHE_CONTROL] {
+            headers.remove(name);
+        }
+        headers.insert(CACHE_CONTROL, passing_cache_control(context.site, lifetime));
+    }
+    if !context.site.rules.allowed.is_own(&origin.url) {
+        disarm(&mut headers);
     }
     headers.append(CACHE_STATUS, cache_status(context, way, None, why.map_or("", WhyOriginal::name)));
     let delivered = why.filter(|_| status == StatusCode::OK).map_or(Delivered::Other, Delivered::Original);
@@ -160,7 +165,14 @@ pub(super) fn absent(context: Context<'_>, absent: &Absent, way: Way) -> Answer 
         headers.insert(CONTENT_TYPE, content_type.clone());
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    headers.insert(CACHE_CONTROL, passing_cache_control(context.site, u64::MAX));
+    let remembered_for = absent.until.map(|until| until.since(context.now));
+    headers.insert(
+        CACHE_CONTROL,
+        remembered_for.map_or(HeaderValue::from_static("no-store"), |left| passing_cache_control(context.site, left)),
+    );
+    if !context.site.rules.allowed.is_own(&absent.url) {
+        disarm(&mut headers);
+    }
     headers.insert(CACHE_STATUS, cache_status(context, way, None, WhyOriginal::Status.name()));
     headers.insert(CONTENT_LENGTH, absent.body.len().into());
     let body = match *context.method {
@@ -280,6 +292,14 @@ fn server_timing(way: Way, delivered: Delivered) -> HeaderValue {
         let _ = write!(timing, ", decode;dur={decode_ms:.1}, resize;dur={resize_ms:.1}, encode;dur={encode_ms:.1}");
     }
     text(timing)
+}
+
+/// What another host than the site's own sent must not act as the site: no scripts, no cookies (`Content-Security-Policy`,
+/// `sandbox`). Pictures, SVG among them, still show.
+fn disarm(headers: &mut HeaderMap) {
+    headers.remove(SET_COOKIE);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
 }
 
 fn add_vary(headers: &mut HeaderMap) {

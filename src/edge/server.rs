@@ -1,7 +1,15 @@
 //! Connections: accepted up to a limit, each bounded in what it may send and how long it may take, and let finish its work
 //! when the server stops.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use http::Request;
 use hyper::{
@@ -38,6 +46,7 @@ pub struct Server {
     connections: auto::Builder<TokioExecutor>,
     permits: Arc<Semaphore>,
     write_timeout: Duration,
+    first_request_timeout: Duration,
     graceful: GracefulShutdown,
     stop: watch::Receiver<bool>,
 }
@@ -64,6 +73,7 @@ impl Server {
             connections,
             permits: Arc::new(Semaphore::new(limits.max_connections)),
             write_timeout: limits.write_timeout.0,
+            first_request_timeout: limits.header_timeout.0,
             graceful: GracefulShutdown::new(),
             stop,
         }
@@ -105,8 +115,11 @@ impl Server {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.write_timeout));
         let edge = Arc::clone(&self.edge);
+        let spoken = Arc::new(AtomicBool::new(false));
+        let speaks = Arc::clone(&spoken);
         let service = service_fn(move |request: Request<Incoming>| {
             let edge = Arc::clone(&edge);
+            speaks.store(true, Ordering::Relaxed);
             let request = request.map(|body| (!body.is_end_stream()).then(|| reqwest::Body::wrap(body)));
             async move { Ok::<_, Infallible>(handle(edge, request, client).await) }
         });
@@ -114,12 +127,25 @@ impl Server {
         let watched = self.graceful.watch(connection);
         let open = self.edge.metrics.connections.clone();
         open.inc();
+        let first_request_timeout = self.first_request_timeout;
         tokio::spawn(async move {
-            if let Err(error) = watched.await {
-                tracing::debug!(%client, error = &*error, "a connection ended early");
+            tokio::select! {
+                ended = watched => if let Err(error) = ended {
+                    tracing::debug!(%client, error = &*error, "a connection ended early");
+                },
+                // Before its first bytes have told HTTP/1 from HTTP/2, no other timer runs.
+                () = stays_silent(first_request_timeout, &spoken) => tracing::debug!(%client, "a connection stayed silent"),
             }
             open.dec();
             drop(permit);
         });
+    }
+}
+
+/// Ends if no request has come within `timeout`.
+async fn stays_silent(timeout: Duration, spoken: &AtomicBool) {
+    tokio::time::sleep(timeout).await;
+    if spoken.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }

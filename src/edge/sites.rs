@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::{
@@ -11,11 +12,16 @@ use crate::{
     telemetry::metrics::{Metrics, SiteMetrics},
 };
 
+/// Of all requests to origins that may be under way, the part that one site may have.
+const SITE_PART: usize = 4;
+
 /// A site, ready to serve.
 #[derive(Debug)]
 pub struct Site {
     /// Its id.
     pub id: Arc<str>,
+    /// What its cache entries are named after: id and origin, so that another origin is another site.
+    pub scope: Arc<str>,
     /// Where its originals live, without a trailing slash.
     origin: String,
     /// What its fetches may reach.
@@ -47,16 +53,18 @@ pub struct SiteTable {
 pub struct BadSource(String, String);
 
 impl Site {
-    fn new(site: &SiteConfig, default_quality: u8, metrics: &Metrics) -> Self {
+    fn new(site: &SiteConfig, config: &Config, metrics: &Metrics) -> Self {
+        let share = Arc::new(Semaphore::new((config.origin.max_requests / SITE_PART).max(1)));
         let policy = if site.allow_private_origin { AddressPolicy::PrivateAllowed } else { AddressPolicy::PublicOnly };
         Self {
             id: site.id.as_str().into(),
+            scope: format!("{} {}", site.id, site.origin).into(),
             origin: site.origin.as_str().trim_end_matches('/').to_owned(),
-            rules: Arc::new(OriginRules { allowed: AllowedHosts::new(&site.origin, &site.sources), policy }),
+            rules: Arc::new(OriginRules { allowed: AllowedHosts::new(&site.origin, &site.sources), policy, share }),
             first_view: site.first_view,
             default_ttl: site.default_ttl.0,
             fallback_ttl: site.fallback_ttl.0,
-            quality: site.quality.unwrap_or(default_quality),
+            quality: site.quality.unwrap_or(config.images.quality),
             metrics: metrics.site(&site.id),
         }
     }
@@ -89,7 +97,7 @@ impl SiteTable {
     pub fn new(config: &Config, metrics: &Metrics) -> Self {
         let mut table = Self::default();
         for site_config in &config.sites {
-            let site = Arc::new(Site::new(site_config, config.images.quality, metrics));
+            let site = Arc::new(Site::new(site_config, config, metrics));
             for host in &site_config.hosts {
                 match host.strip_prefix("*.") {
                     Some(suffix) => {

@@ -9,6 +9,8 @@ use http::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::image::why_original::WhyOriginal;
+
 use super::{
     cache_control::{CacheControl, MAX_DELTA_SECONDS},
     time::UnixSeconds,
@@ -26,13 +28,13 @@ pub enum NotStorable {
 }
 
 impl NotStorable {
-    /// The reason's name in `Cache-Status`.
+    /// Why the original is passed through.
     #[must_use]
-    pub const fn detail(self) -> &'static str {
+    pub const fn why_original(self) -> WhyOriginal {
         match self {
-            Self::NoStore => "no-store",
-            Self::Private => "private",
-            Self::Vary => "vary",
+            Self::NoStore => WhyOriginal::NoStore,
+            Self::Private => WhyOriginal::Private,
+            Self::Vary => WhyOriginal::Vary,
         }
     }
 }
@@ -73,7 +75,15 @@ pub fn storable(headers: &HeaderMap, credentials: Credentials) -> Result<(), Not
     Ok(())
 }
 
-/// Whether `Vary` names a field that the origin is not always sent with the same value.
+/// Whether the origin looks at `Accept`. Asked by the cache it is always sent the same, but not where visitors ask too.
+#[must_use]
+pub fn varies_by_accept(headers: &HeaderMap) -> bool {
+    headers.get_all(VARY).iter().any(|field| {
+        field.as_bytes().split(|byte| *byte == b',').any(|name| name.trim_ascii().eq_ignore_ascii_case(b"accept"))
+    })
+}
+
+/// Whether `Vary` names a field that the cache does not always send with the same value.
 fn varies(headers: &HeaderMap) -> bool {
     headers.get_all(VARY).iter().any(|field| {
         field.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).any(|name| {

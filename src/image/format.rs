@@ -49,6 +49,16 @@ impl InputFormat {
         }
     }
 
+    /// Whether bytes may be the first of a file that can be developed; no byte yet may be.
+    #[must_use]
+    pub fn may_begin(head: &[u8]) -> bool {
+        const BEGINNINGS: [&[u8]; 4] = [b"\xFF\xD8\xFF", b"\x89PNG", b"GIF8", b"RIFF"];
+        let agrees = |beginning: &[u8]| head.iter().zip(beginning).all(|(is, wanted)| is == wanted);
+        BEGINNINGS.into_iter().any(agrees)
+            || head.get(4..).is_none_or(|behind| b"ftyp".iter().zip(behind).all(|(a, b)| a == b))
+                && head.first().is_none_or(|byte| *byte == 0)
+    }
+
     /// The media type of the original.
     #[must_use]
     pub const fn media_type(self) -> &'static str {
@@ -117,6 +127,16 @@ impl OutputFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_become_an_image_is_told_by_its_first_byte() {
+        for beginning in [&b""[..], b"\xFF", b"\xFF\xD8", b"\x89P", b"GIF", b"RIFF____", b"\0", b"\0\0\0\x20ft"] {
+            assert!(InputFormat::may_begin(beginning), "{beginning:?}");
+        }
+        for beginning in [&b"<"[..], b"{\"a\"", b"\xFF\xD9", b"GIB", b"\0\0\0\x20mo", b"data: x"] {
+            assert!(!InputFormat::may_begin(beginning), "{beginning:?}");
+        }
+    }
 
     #[test]
     fn formats_are_told_by_their_first_bytes() {

@@ -58,9 +58,10 @@ impl WhyOriginal {
         }
     }
 
-    /// Whether the next view may get a variant, so that no cache downstream should hold on to the original.
+    /// Whether a later view may get a variant of the same content, so that no cache downstream should hold on to the
+    /// original.
     #[must_use]
     pub const fn is_passing(self) -> bool {
-        matches!(self, Self::Deadline | Self::Busy)
+        matches!(self, Self::Deadline | Self::Busy | Self::Broken | Self::TooLarge | Self::Unsupported)
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, Version,
-    header::{ACCEPT, ACCEPT_ENCODING, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, USER_AGENT},
+    header::{ACCEPT, ACCEPT_ENCODING, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, SET_COOKIE, USER_AGENT},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
@@ -20,9 +20,10 @@ use super::{
     address::{AddressPolicy, RefusedAddress},
     error::FetchError,
     resolve::VettingResolver,
+    upload,
     url_guard::{AllowedHosts, vet_url},
 };
-use crate::{config, http::forwarding};
+use crate::{config, http::forwarding, telemetry::metrics::Metrics};
 
 /// What a site allows its fetches to reach.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct OriginRules {
     pub allowed: AllowedHosts,
     /// Which addresses may be connected to.
     pub policy: AddressPolicy,
+    /// The part of all requests under way that may be this site's: an origin that is slow must not starve the others'.
+    pub share: Arc<Semaphore>,
 }
 
 /// What is known of a stored original, to ask whether it still holds (RFC 9110, 13.1).
@@ -50,6 +53,7 @@ pub struct Origins {
     permits: Arc<Semaphore>,
     limits: config::Origin,
     name: String,
+    metrics: Arc<Metrics>,
 }
 
 /// A response whose head has come, and whose body is taken piece by piece.
@@ -67,7 +71,9 @@ pub struct OriginResponse {
     unread: VecDeque<Bytes>,
     inner: reqwest::Response,
     pace: Pace,
-    _permit: OwnedSemaphorePermit,
+    idle_timeout: Duration,
+    /// Its places among the requests under way, and in the memory budget for what was given back unread.
+    held: Vec<OwnedSemaphorePermit>,
 }
 
 /// How long the body may take.
@@ -88,7 +94,7 @@ impl Origins {
     ///
     /// # Errors
     /// What the TLS library says, such as that the system has no root certificates.
-    pub fn new(limits: config::Origin, name: &str) -> Result<Self, reqwest::Error> {
+    pub fn new(limits: config::Origin, name: &str, metrics: Arc<Metrics>) -> Result<Self, reqwest::Error> {
         let client = |policy| {
             reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
@@ -106,6 +112,7 @@ impl Origins {
             permits: Arc::new(Semaphore::new(limits.max_requests)),
             limits,
             name: name.to_owned(),
+            metrics,
         })
     }
 
@@ -143,7 +150,9 @@ impl Origins {
         let mut url = url;
         for _ in 0..=self.limits.max_redirects {
             let request = Outgoing { method: Method::GET, url: url.clone(), headers: headers.clone(), body: None };
-            let response = self.send(rules, request, Pace::Until(deadline), started).await?;
+            let mut response = self.send(rules, request, Pace::Until(deadline), started).await?;
+            // It was asked for nobody in particular: a session that it opens is nobody's.
+            response.headers.remove(SET_COOKIE);
             match redirect_target(&response) {
                 None if response.status.is_server_error() => {
                     return Err(FetchError::OriginFailed { status: response.status });
@@ -184,25 +193,37 @@ impl Origins {
         pace: Pace,
         started: Instant,
     ) -> Result<OriginResponse, FetchError> {
+        let answer = self.send_vetted(rules, request, pace, started).await;
+        let result = answer.as_ref().map_or_else(FetchError::label, |response| status_class(response.status));
+        self.metrics.observe_fetch(result, started.elapsed());
+        answer
+    }
+
+    async fn send_vetted(
+        &self,
+        rules: &OriginRules,
+        request: Outgoing,
+        pace: Pace,
+        started: Instant,
+    ) -> Result<OriginResponse, FetchError> {
         vet_url(&request.url, &rules.allowed, rules.policy).map_err(FetchError::RefusedUrl)?;
-        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| FetchError::Busy)?;
+        let place = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().map_err(|_| FetchError::Busy);
+        let held = vec![place(&rules.share)?, place(&self.permits)?];
         let client = match rules.policy {
             AddressPolicy::PublicOnly => &self.public,
             AddressPolicy::PrivateAllowed => &self.private,
         };
         let url = request.url.clone();
-        let uploads = request.body.is_some();
-        let mut builder = client.request(request.method, request.url).headers(request.headers);
-        if let Some(body) = request.body {
-            builder = builder.body(body);
+        let builder = client.request(request.method, request.url).headers(request.headers);
+        let inner = match request.body {
+            None => within(self.first_byte(pace), builder.send()).await?,
+            // An upload may take as long as it goes on.
+            Some(body) => {
+                let (body, progress) = upload::watched(body);
+                upload::while_it_goes_on(builder.body(body).send(), &progress, self.limits.idle_timeout.0).await?
+            }
         }
-        // An upload may take long before the origin answers: its own client bounds it, by the pace it sends at.
-        let patience =
-            if uploads { self.limits.idle_timeout.0.max(self.limits.total_timeout.0) } else { self.first_byte(pace) };
-        let inner = tokio::time::timeout(patience, builder.send())
-            .await
-            .map_err(|_| FetchError::TimedOut { after: patience })?
-            .map_err(|error| classify(&error))?;
+        .map_err(|error| classify(&error))?;
         let mut headers = inner.headers().clone();
         forwarding::remove_hop_by_hop(&mut headers);
         Ok(OriginResponse {
@@ -214,7 +235,8 @@ impl Origins {
             unread: VecDeque::new(),
             inner,
             pace,
-            _permit: permit,
+            idle_timeout: self.limits.idle_timeout.0,
+            held,
         })
     }
 
@@ -247,10 +269,17 @@ impl OriginResponse {
             Pace::Until(deadline) => deadline.saturating_duration_since(Instant::now()),
             Pace::Idle(limit) => limit,
         };
-        tokio::time::timeout(patience, self.inner.chunk())
-            .await
-            .map_err(|_| FetchError::TimedOut { after: patience })?
-            .map_err(|error| classify(&error))
+        within(patience, self.inner.chunk()).await?.map_err(|error| classify(&error))
+    }
+
+    /// Lets the body take as long as it takes, if only it goes on: for one who reads it himself, at his own pace.
+    pub fn unhurried(&mut self) {
+        self.pace = Pace::Idle(self.idle_timeout);
+    }
+
+    /// Holds on to memory that was reserved for what is given back, until the response is through.
+    pub fn hold(&mut self, reserved: OwnedSemaphorePermit) {
+        self.held.push(reserved);
     }
 
     /// Gives back what was read to look at it, in its order: [`Self::chunk`] gives it again.
@@ -273,10 +302,27 @@ impl OriginResponse {
     }
 }
 
+async fn within<T>(patience: Duration, work: impl Future<Output = T>) -> Result<T, FetchError> {
+    tokio::time::timeout(patience, work).await.map_err(|_| FetchError::TimedOut { after: patience })
+}
+
+const fn status_class(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        500..600 => "5xx",
+        _ => "1xx",
+    }
+}
+
 fn redirect_target(response: &OriginResponse) -> Option<Url> {
     let is_redirect = matches!(response.status.as_u16(), 301 | 302 | 303 | 307 | 308);
     let location = response.headers.get(LOCATION).filter(|_| is_redirect)?;
-    response.url.join(location.to_str().ok()?).ok()
+    let mut target = response.url.join(location.to_str().ok()?).ok()?;
+    // A fragment is the visitor's business (RFC 9110, 10.2.2).
+    target.set_fragment(None);
+    Some(target)
 }
 
 enum Hop {

@@ -5,4 +5,5 @@ pub mod address;
 pub mod error;
 pub mod fetch;
 pub mod resolve;
+mod upload;
 pub mod url_guard;

@@ -72,6 +72,12 @@ impl AllowedHosts {
         Self { origin: (host, port), exact, suffixes }
     }
 
+    /// Whether a URL's host is the origin's own, whatever the port: what comes from there may speak for the site.
+    #[must_use]
+    pub fn is_own(&self, url: &Url) -> bool {
+        comparable(url.host_str().unwrap_or_default()) == self.origin.0
+    }
+
     fn vet(&self, url: &Url) -> Result<(), RefusedUrl> {
         let host = comparable(url.host_str().unwrap_or_default());
         let port = url.port_or_known_default();

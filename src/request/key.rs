@@ -20,8 +20,14 @@ impl SourceVersion {
     /// The version that `bytes` are.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
+        Self::from_hash(blake3::hash(bytes))
+    }
+
+    /// The version whose bytes have this hash.
+    #[must_use]
+    pub fn from_hash(hash: blake3::Hash) -> Self {
         let mut version = [0; 16];
-        version.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
+        version.copy_from_slice(&hash.as_bytes()[..16]);
         Self(version)
     }
 }
@@ -38,11 +44,11 @@ impl fmt::Debug for SourceVersion {
     }
 }
 
-/// A source's name: the site's id, and path with query or absolute URL.
+/// A source's name: its site, and path with query or absolute URL.
 #[derive(Debug, Clone, Copy)]
 pub struct SourceName<'a> {
-    /// The site's id: two sites never share an entry.
-    pub site: &'a str,
+    /// The site's id and origin: two sites never share an entry, nor does a site with another origin.
+    pub scope: &'a str,
     /// What names the source within the site.
     pub source: &'a str,
 }
@@ -51,25 +57,25 @@ impl SourceName<'_> {
     /// The key of what is known of the source.
     #[must_use]
     pub fn key(self) -> CacheKey {
-        KeyHasher::new().text("source").text(self.site).text(self.source).finish()
+        KeyHasher::new().text("source").text(self.scope).text(self.source).finish()
     }
 
     /// The full text behind [`Self::key`].
     #[must_use]
     pub fn text(self) -> String {
-        format!("source\n{}\n{}", self.site, self.source)
+        format!("source\n{}\n{}", self.scope, self.source)
     }
 
     /// The full text behind [`body_key`].
     #[must_use]
     pub fn body_text(self, version: SourceVersion) -> String {
-        format!("body\n{}\n{}\n{version}", self.site, self.source)
+        format!("body\n{}\n{}\n{version}", self.scope, self.source)
     }
 
     /// The full text behind [`variant_key`].
     #[must_use]
     pub fn variant_text(self, version: SourceVersion, transform: &Transform, format: OutputFormat) -> String {
-        format!("variant\n{}\n{}\n{version}\n{transform:?}\n{}", self.site, self.source, format.name())
+        format!("variant\n{}\n{}\n{version}\n{transform:?}\n{}", self.scope, self.source, format.name())
     }
 }
 
@@ -91,10 +97,18 @@ pub fn variant_key(source: CacheKey, version: SourceVersion, transform: &Transfo
         .finish()
 }
 
-/// The key of the work that makes a variant: the version is not known before the source has come.
+/// The key of the work that makes a variant. The version is not known before the source has come: usually any will do.
 #[must_use]
-pub fn work_key(source: CacheKey, transform: &Transform, candidates: super::Candidates) -> CacheKey {
+pub fn work_key(
+    source: CacheKey,
+    version: Option<SourceVersion>,
+    transform: &Transform,
+    candidates: super::Candidates,
+) -> CacheKey {
     let mut hasher = KeyHasher::new().text("work").bytes(source.as_bytes()).bytes(&transform_bytes(transform));
+    if let Some(version) = version {
+        hasher = hasher.bytes(&version.0);
+    }
     for candidate in candidates.as_slice() {
         hasher = match candidate {
             super::Candidate::Format(format) => hasher.text(format.name()),
@@ -159,7 +173,7 @@ mod tests {
             Transform { rotate: Rotation::Half, ..plain.clone() },
             Transform { animation: Animation::FirstFrame, ..plain },
         ];
-        let name = SourceName { site: "shop", source: "/a.jpg" };
+        let name = SourceName { scope: "shop", source: "/a.jpg" };
         let version = SourceVersion::of(b"x");
         let mut keys = HashSet::new();
         for transform in &transforms {
@@ -172,7 +186,7 @@ mod tests {
 
     #[test]
     fn sites_and_sources_do_not_share_keys() {
-        let key = |site, source| SourceName { site, source }.key();
+        let key = |scope, source| SourceName { scope, source }.key();
         assert_ne!(key("a", "/b"), key("c", "/b"));
         assert_ne!(key("a", "/b"), key("a/", "b"));
         assert_ne!(key("a", "/b"), key("a", "/b?"));

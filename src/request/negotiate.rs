@@ -1,7 +1,7 @@
 //! Which formats a client may be served, best first (RFC 9110, 12.5.1). Browsers name the newer image formats they read;
 //! a wildcard says nothing about them: Safari sends `image/*` and `*/*` without reading AVIF.
 
-use crate::image::format::OutputFormat;
+use crate::image::format::{InputFormat, OutputFormat};
 
 /// What `format=` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -22,6 +22,17 @@ pub enum Candidate {
     Format(OutputFormat),
     /// Whatever the source is, made again.
     SameAsSource,
+}
+
+impl Candidate {
+    /// The format that it means for a source in `input`.
+    #[must_use]
+    pub const fn output(self, input: InputFormat) -> OutputFormat {
+        match self {
+            Self::Format(format) => format,
+            Self::SameAsSource => input.same_output(),
+        }
+    }
 }
 
 /// The formats to try, best first; when none gives fewer bytes, the original is served. At most three.

@@ -1,0 +1,124 @@
+//! What a response says of an original, as it is stored beside it: freshness, validators, what goes to caches behind us.
+
+use std::time::Duration;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CACHE_CONTROL, CONTENT_ENCODING, ETAG, EXPIRES, LAST_MODIFIED},
+};
+
+use crate::{
+    cache::object::{SourceFacts, SourceHead},
+    http::{cache_control::CacheControl, freshness::Freshness, time::UnixSeconds},
+    image::format::InputFormat,
+    origin::fetch::Validators,
+};
+
+/// The longest field value that is kept. Longer validators are as none, which only costs a fetch in full.
+const MAX_FIELD_BYTES: usize = 4 * 1024;
+
+/// What the fields of a 200 say.
+pub(super) fn facts_of(
+    input: InputFormat,
+    headers: &HeaderMap,
+    now: UnixSeconds,
+    default_ttl: Duration,
+) -> SourceFacts {
+    let freshness = Freshness::of(headers, now, default_ttl);
+    SourceFacts {
+        input,
+        freshness,
+        etag: text(headers, &ETAG),
+        last_modified: text(headers, &LAST_MODIFIED),
+        cache_control: downstream_cache_control(headers, &freshness),
+        no_transform: CacheControl::of(headers).no_transform,
+    }
+}
+
+/// A head after the origin said that it still holds (RFC 9111, 4.3.4).
+pub(super) fn freshened(head: &SourceHead, headers: &HeaderMap, now: UnixSeconds, default_ttl: Duration) -> SourceHead {
+    let mut fresh = facts_of(head.facts.input, headers, now, default_ttl);
+    fresh.etag = fresh.etag.or_else(|| head.facts.etag.clone());
+    fresh.last_modified = fresh.last_modified.or_else(|| head.facts.last_modified.clone());
+    let says_nothing = !headers.contains_key(CACHE_CONTROL) && !headers.contains_key(EXPIRES);
+    if says_nothing {
+        fresh.cache_control.clone_from(&head.facts.cache_control);
+        fresh.no_transform = head.facts.no_transform;
+        fresh.freshness.lifetime = head.facts.freshness.lifetime;
+        fresh.freshness.must_revalidate = head.facts.freshness.must_revalidate;
+    }
+    SourceHead { facts: fresh, ..head.clone() }
+}
+
+/// What the origin is asked with, whether a stored original still holds.
+pub(super) fn validators_of(head: &SourceHead) -> Validators {
+    let value = |text: &Option<String>| text.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
+    Validators { etag: value(&head.facts.etag), last_modified: value(&head.facts.last_modified) }
+}
+
+/// Whether the bytes are packed in some way: then they are not the image.
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// What goes to caches behind us: what the origin said, else the lifetime that we use ourselves.
+fn downstream_cache_control(headers: &HeaderMap, freshness: &Freshness) -> String {
+    let said: Vec<&str> = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok()).collect();
+    let said = said.join(", ");
+    if said.is_empty() || said.len() > MAX_FIELD_BYTES {
+        format!("public, max-age={}", freshness.lifetime)
+    } else {
+        said
+    }
+}
+
+fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?;
+    (value.len() <= MAX_FIELD_BYTES).then(|| value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::key::SourceVersion;
+
+    const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
+    const TTL: Duration = Duration::from_secs(60);
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        fields.iter().map(pair).collect()
+    }
+
+    fn head(fields: &[(&'static str, &'static str)]) -> SourceHead {
+        let facts = facts_of(InputFormat::Jpeg, &headers(fields), NOW, TTL);
+        SourceHead { facts, version: SourceVersion::of(b"x"), len: 1, verdict: None }
+    }
+
+    #[test]
+    fn a_304_keeps_what_it_does_not_say_and_replaces_what_it_does() {
+        let stored = head(&[("cache-control", "max-age=5, no-transform"), ("etag", "\"a\""), ("last-modified", "b")]);
+        let later = UnixSeconds(NOW.0 + 100);
+        let silent = freshened(&stored, &headers(&[]), later, TTL);
+        assert_eq!((silent.facts.freshness.lifetime, silent.facts.no_transform), (5, true));
+        assert!(silent.facts.freshness.is_fresh(UnixSeconds(later.0 + 4)));
+        assert_eq!((silent.facts.etag.as_deref(), silent.facts.last_modified.as_deref()), (Some("\"a\""), Some("b")));
+        let new = freshened(&stored, &headers(&[("cache-control", "max-age=9"), ("etag", "\"c\"")]), later, TTL);
+        assert_eq!((new.facts.freshness.lifetime, new.facts.no_transform), (9, false));
+        assert_eq!((new.facts.cache_control.as_str(), new.facts.etag.as_deref()), ("max-age=9", Some("\"c\"")));
+    }
+
+    #[test]
+    fn where_the_origin_says_nothing_caches_behind_us_get_our_own_lifetime() {
+        assert_eq!(head(&[]).facts.cache_control, "public, max-age=60");
+    }
+
+    #[test]
+    fn only_identity_is_no_encoding() {
+        assert!(is_encoded(&headers(&[("content-encoding", "gzip")])));
+        assert!(!is_encoded(&headers(&[("content-encoding", "Identity")])));
+        assert!(!is_encoded(&headers(&[])));
+    }
+}

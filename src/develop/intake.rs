@@ -1,0 +1,167 @@
+//! Taking an original in: is it an image that may be kept, is there memory for it, and then its bytes, which visitors read
+//! while they come.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+
+use super::{
+    facts::{facts_of, is_encoded},
+    fill::{End, Fill, WholeSource},
+    flights::Landing,
+    sources::{FetchCost, Obtained, SourceSpec, Sources, UrlKind},
+};
+use crate::{
+    cache::object::{SourceFacts, SourceHead},
+    http::{
+        freshness::{Credentials, NotStorable, storable, varies_by_accept},
+        time::UnixSeconds,
+    },
+    image::{
+        format::{InputFormat, SNIFF_BYTES},
+        why_original::WhyOriginal,
+    },
+    origin::{error::FetchError, fetch::OriginResponse},
+    request::key::{SourceVersion, body_key},
+};
+
+/// What is reserved for an original whose length is not announced, to begin with; it is doubled as it comes.
+const FIRST_BYTES: u64 = 256 * 1024;
+
+/// How long memory is waited for. After that the original goes straight to the visitor.
+const MEMORY_PATIENCE: Duration = Duration::from_millis(300);
+
+/// An original that may come in.
+pub(super) struct Admitted {
+    facts: SourceFacts,
+    reserved: OwnedSemaphorePermit,
+}
+
+impl Sources {
+    /// Decides whether a 200 is an image that may be kept, and reserves memory to take it in.
+    ///
+    /// # Errors
+    /// Why it goes straight to the one who asked.
+    pub(super) async fn sort(
+        &self,
+        spec: &SourceSpec,
+        response: &OriginResponse,
+        head: &[u8],
+    ) -> Result<Admitted, WhyOriginal> {
+        let input = InputFormat::sniff(head).filter(|_| !is_encoded(&response.headers)).ok_or(WhyOriginal::NotImage)?;
+        storable(&response.headers, Credentials::None).map_err(NotStorable::why_original)?;
+        if spec.url_kind == UrlKind::Any && varies_by_accept(&response.headers) {
+            return Err(WhyOriginal::Vary);
+        }
+        let needed = response.content_length().unwrap_or(FIRST_BYTES);
+        if needed > self.max_body_bytes {
+            return Err(WhyOriginal::TooLarge);
+        }
+        let reserved = timeout(MEMORY_PATIENCE, self.buffers.reserve(needed)).await.ok().flatten();
+        let reserved = reserved.ok_or(WhyOriginal::Busy)?;
+        Ok(Admitted { facts: facts_of(input, &response.headers, UnixSeconds::now(), spec.default_ttl), reserved })
+    }
+}
+
+/// Reads until the format can be told, or ruled out, and gives what was read back to the response.
+///
+/// # Errors
+/// [`FetchError`]
+pub async fn read_head(response: &mut OriginResponse) -> Result<Bytes, FetchError> {
+    let mut pieces = Vec::new();
+    let mut head = Vec::with_capacity(SNIFF_BYTES);
+    while head.len() < SNIFF_BYTES && InputFormat::may_begin(&head) {
+        let Some(piece) = response.chunk().await? else { break };
+        head.extend_from_slice(&piece[..piece.len().min(SNIFF_BYTES)]);
+        pieces.push(piece);
+    }
+    response.unread(pieces);
+    Ok(head.into())
+}
+
+/// One original coming in.
+pub(super) struct Intake<'a> {
+    pub(super) sources: &'a Sources,
+    pub(super) spec: &'a SourceSpec,
+    /// What was stored of it before.
+    pub(super) known: Option<&'a Arc<SourceHead>>,
+    pub(super) landing: &'a Landing<Obtained>,
+}
+
+/// How reading the body ended.
+enum Received {
+    Whole(SourceVersion),
+    TooLarge,
+    Failed(FetchError),
+}
+
+impl Intake<'_> {
+    /// Takes it in; it is landed at once, to be read while it comes.
+    pub(super) async fn run(self, mut response: OriginResponse, admitted: Admitted) {
+        let Admitted { facts, mut reserved } = admitted;
+        let cost = FetchCost { waited: response.waited };
+        let fill = Arc::new(Fill::begin(facts, response.content_length()));
+        self.landing.land(Obtained::Filling(Arc::clone(&fill), cost));
+        match self.receive(&fill, &mut response, &mut reserved).await {
+            Received::Whole(version) => self.keep(&fill, version, reserved).await,
+            Received::TooLarge => {
+                response.unhurried();
+                fill.overflow(response, reserved);
+                self.landing.land(self.sources.too_large(self.spec));
+            }
+            Received::Failed(error) => {
+                fill.end(End::Failed(error.clone()));
+                self.landing.land(self.sources.failed(self.spec, self.known, error));
+            }
+        }
+    }
+
+    async fn receive(
+        &self,
+        fill: &Fill,
+        response: &mut OriginResponse,
+        reserved: &mut OwnedSemaphorePermit,
+    ) -> Received {
+        let mut hasher = blake3::Hasher::new();
+        let mut received: u64 = 0;
+        let mut limit = response.content_length().unwrap_or(FIRST_BYTES);
+        loop {
+            let piece = match response.chunk().await {
+                Ok(Some(piece)) => piece,
+                Ok(None) => return Received::Whole(SourceVersion::from_hash(hasher.finalize())),
+                Err(error) => return Received::Failed(error),
+            };
+            received += piece.len() as u64;
+            if received > limit {
+                // Only a length that was not announced can be passed: the transport holds the other to its word.
+                limit = (limit * 2).max(received).min(self.sources.max_body_bytes);
+                if received > limit || !self.sources.buffers.try_grow(reserved, limit) {
+                    response.unread(vec![piece]);
+                    return Received::TooLarge;
+                }
+            }
+            hasher.update(&piece);
+            fill.push(&piece);
+        }
+    }
+
+    /// Shows it to all, then stores it, then lets go of its memory.
+    async fn keep(&self, fill: &Arc<Fill>, version: SourceVersion, mut reserved: OwnedSemaphorePermit) {
+        let Self { sources, spec, .. } = self;
+        sources.buffers.shrink(&mut reserved, fill.capacity());
+        let bytes = fill.take_whole();
+        // That the same content could not be developed is still true.
+        let verdict = self.known.filter(|head| head.version == version).and_then(|head| head.verdict);
+        let head = Arc::new(SourceHead { facts: fill.facts.clone(), version, len: bytes.len() as u64, verdict });
+        sources.remembered.forget(spec.key);
+        sources.cache.show_head(spec.key, Arc::clone(&head));
+        let whole = WholeSource { head: Arc::clone(&head), bytes: bytes.clone(), reserved: Arc::new(reserved) };
+        fill.end(End::Whole(whole));
+        sources.cache.put_body(body_key(spec.key, version), spec.name().body_text(version), bytes).await;
+        sources.cache.save_head(spec.key, spec.name().text(), Arc::clone(&head)).await;
+        if let Some(body) = sources.stored_body(spec, version).await {
+            fill.end(End::Stored(head, body));
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What is remembered of originals that are not there to be stored: that they are absent, failed, or are too large to hold.
+//! It spares an origin the same question for a moment, and is bounded in number.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use url::Url;
+
+use super::{direct::DirectResponse, sources::Obtained};
+use crate::{
+    cache::key::CacheKey,
+    http::{
+        freshness::{Credentials, Freshness, storable},
+        time::UnixSeconds,
+    },
+    image::why_original::WhyOriginal,
+    origin::{error::FetchError, fetch::OriginResponse},
+};
+
+/// How many are remembered.
+const MAX_ANSWERS: u64 = 10_000;
+
+/// The largest body kept with a 404; a larger one goes to the first who asked, the others get none.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+
+/// The longest that an absence is remembered, whatever the origin says.
+const MAX_ABSENT_TTL: Duration = Duration::from_secs(300);
+
+/// A 404 or 410.
+#[derive(Debug)]
+pub struct Absent {
+    /// The status.
+    pub status: StatusCode,
+    /// Where it came from.
+    pub url: Url,
+    /// Its `Content-Type`.
+    pub content_type: Option<HeaderValue>,
+    /// Its body; none where it was large.
+    pub body: Bytes,
+    /// Until when it is remembered; `None` where it may not be.
+    pub until: Option<UnixSeconds>,
+}
+
+#[derive(Debug, Clone)]
+enum Answer {
+    Absent(Arc<Absent>),
+    Failed(FetchError),
+    TooLarge,
+}
+
+/// The answers, by source.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    answers: moka::sync::Cache<CacheKey, (Answer, UnixSeconds)>,
+}
+
+/// What is remembered of a source.
+pub(super) enum Recalled {
+    /// The origin failed; something stored may stand in.
+    Failed(FetchError),
+    /// This is the answer.
+    Answer(Obtained),
+}
+
+impl Remembered {
+    pub(super) fn new() -> Self {
+        Self { answers: moka::sync::Cache::new(MAX_ANSWERS) }
+    }
+
+    pub(super) fn recall(&self, key: CacheKey, now: UnixSeconds) -> Option<Recalled> {
+        let (answer, _) = self.answers.get(&key).filter(|(_, until)| now < *until)?;
+        Some(match answer {
+            Answer::Failed(error) => Recalled::Failed(error),
+            Answer::Absent(absent) => Recalled::Answer(Obtained::Absent(absent)),
+            Answer::TooLarge => Recalled::Answer(Obtained::Direct(DirectResponse::none(WhyOriginal::TooLarge))),
+        })
+    }
+
+    pub(super) fn failed(&self, key: CacheKey, error: FetchError, until: UnixSeconds) {
+        self.answers.insert(key, (Answer::Failed(error), until));
+    }
+
+    pub(super) fn too_large(&self, key: CacheKey, until: UnixSeconds) {
+        self.answers.insert(key, (Answer::TooLarge, until));
+    }
+
+    pub(super) fn absent(&self, key: CacheKey, absent: &Arc<Absent>) {
+        if let Some(until) = absent.until {
+            self.answers.insert(key, (Answer::Absent(Arc::clone(absent)), until));
+        }
+    }
+
+    pub(super) fn forget(&self, key: CacheKey) {
+        self.answers.invalidate(&key);
+    }
+}
+
+/// Reads a 404 or 410. What is left of a large body comes back with the response, for the one who asked.
+pub(super) async fn read_absent(
+    mut response: OriginResponse,
+    now: UnixSeconds,
+    default_ttl: Duration,
+) -> (Absent, Option<OriginResponse>) {
+    let explicit = Freshness::of(&response.headers, now, default_ttl);
+    let ttl = Duration::from_secs(explicit.lifetime).min(MAX_ABSENT_TTL);
+    let may_be_kept = storable(&response.headers, Credentials::None).is_ok();
+    let absent = Absent {
+        status: response.status,
+        url: response.url.clone(),
+        content_type: response.headers.get(CONTENT_TYPE).cloned(),
+        body: Bytes::new(),
+        until: may_be_kept.then(|| now.plus(ttl)),
+    };
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(piece)) => body.extend_from_slice(&piece),
+            Ok(None) => return (Absent { body: body.into(), ..absent }, None),
+            // That it is not there is known all the same.
+            Err(_) => return (absent, None),
+        }
+        if body.len() > MAX_BODY_BYTES {
+            response.unread(vec![body.into()]);
+            return (Absent { content_type: None, ..absent }, Some(response));
+        }
+    }
+}
