@@ -1,5 +1,6 @@
 //! What a hit costs beside the socket: its rules one by one, then the whole way through `handle`, body and all.
 #![allow(
+    clippy::panic,
     missing_docs,
     clippy::unwrap_used,
     clippy::expect_used,

@@ -40,15 +40,25 @@ fn header(content: &[u8]) -> Option<Probe> {
         2 => 3,
         _ => 4,
     };
-    let stored = channels * if bit_depth == 16 { 2 } else { 1 };
+    let is_gray = matches!(color_type, 0 | 4);
     Some(Probe {
         format: Png,
         width: be_u32(content, 0)?,
         height: be_u32(content, 4)?,
         orientation: Orientation::UPRIGHT,
         animated: false,
-        // As it is stored, beside the same in eight bits and colour. A palette or a colour key may add alpha.
-        whole_bytes_per_pixel: stored.max(if color_type == 3 { 4 } else { stored + 1 }),
+        // Grey or 16 bits are held as they are stored beside what is given out; a palette is resolved on the way.
+        whole_bytes_per_pixel: if bit_depth == 16 {
+            2 * channels
+        } else if is_gray {
+            channels
+        } else if color_type == 6 {
+            // Resizing in premultiplied alpha works on a copy, and what it frees comes back late.
+            3
+        } else {
+            0
+        },
+        // A colour key may add alpha.
         pixel_bytes: 4,
     })
 }
@@ -75,7 +85,7 @@ mod tests {
     fn size_motion_and_orientation_are_read() {
         let still = probe(&file(&[(b"IHDR", HEADER), (b"IDAT", b"x"), (b"acTL", b"")])).unwrap();
         assert_eq!((still.width, still.height, still.animated), (200, 100, false));
-        assert_eq!(still.whole_bytes_per_pixel, 9);
+        assert_eq!(still.whole_bytes_per_pixel, 8);
         let exif = &block(3)[6..];
         let moving = probe(&file(&[(b"IHDR", HEADER), (b"eXIf", exif), (b"acTL", b"x"), (b"IDAT", b"x")])).unwrap();
         assert_eq!((moving.animated, moving.orientation), (true, Orientation::from_exif(3)));

@@ -6,6 +6,7 @@ use crate::image::{error::ImageError, exif, format::InputFormat::WebP, orientati
 pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
     let features =
         webp::BitstreamFeatures::new(bytes).ok_or_else(|| ImageError::broken(WebP, "the header is not valid"))?;
+    let pixel_bytes = if features.has_alpha() { 4 } else { 3 };
     Ok(Probe {
         format: WebP,
         width: features.width(),
@@ -13,8 +14,8 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
         orientation: chunk(bytes, *b"EXIF").map_or(Orientation::UPRIGHT, exif::orientation),
         animated: features.has_animation(),
         // A lossless picture is unpacked as ARGB beside what is given out, which is copied once.
-        whole_bytes_per_pixel: 8,
-        pixel_bytes: if features.has_alpha() { 4 } else { 3 },
+        whole_bytes_per_pixel: 4 + pixel_bytes,
+        pixel_bytes,
     })
 }
 
