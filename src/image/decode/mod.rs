@@ -39,7 +39,7 @@ fn decode_unwinding(bytes: &[u8], probe: &Probe, plan: &Plan) -> Result<Decoded,
         #[cfg(feature = "libaom")]
         InputFormat::Avif => avif::decode(bytes),
         #[cfg(not(feature = "libaom"))]
-        InputFormat::Avif => Err(ImageError::Unsupported { what: "AVIF source (built without libaom)" }),
+        InputFormat::Avif => Err(ImageError::Unsupported { what: super::probe::NO_AVIF_DECODER }),
     }
 }
 

@@ -41,9 +41,6 @@ pub(in crate::image) struct CodePoints {
 const MAX_PARTS: usize = 256;
 
 pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
-    if cfg!(not(feature = "libaom")) {
-        return Err(ImageError::Unsupported { what: "AVIF source (built without libaom)" });
-    }
     let container = Container::read(bytes)?;
     Ok(Probe {
         format: Avif,

@@ -1,6 +1,7 @@
 //! What a picture's header says, before a pixel is allocated: its size, how it lies, whether it moves, and what a decoder
 //! will need. One file a container.
 
+#[cfg(feature = "libaom")]
 pub(super) mod avif;
 mod gif;
 pub(super) mod jpeg;
@@ -8,6 +9,10 @@ mod png;
 pub(super) mod webp;
 
 use super::{error::ImageError, format::InputFormat, orientation::Orientation};
+
+/// Why AVIF sources are left as they are in a build without libaom.
+#[cfg(not(feature = "libaom"))]
+pub(super) const NO_AVIF_DECODER: &str = "AVIF source (built without libaom)";
 
 /// What the header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +44,10 @@ pub fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
         InputFormat::Png => png::probe(bytes),
         InputFormat::Gif => gif::probe(bytes),
         InputFormat::WebP => webp::probe(bytes),
+        #[cfg(feature = "libaom")]
         InputFormat::Avif => avif::probe(bytes),
+        #[cfg(not(feature = "libaom"))]
+        InputFormat::Avif => Err(ImageError::Unsupported { what: NO_AVIF_DECODER }),
     }?;
     if probe.width == 0 || probe.height == 0 {
         return Err(ImageError::broken(format, "it has no pixels"));
