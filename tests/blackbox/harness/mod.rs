@@ -1,0 +1,24 @@
+//! What the black-box tests are made with: `edge` runs the program, `setup` writes its configuration, `origin` is a real
+//! server behind it, `request` and `raw` are its clients, `decode` and `av1` look at what it delivers with decoders of their
+//! own, `pictures` are what it is given, `disk` is what it left on disk, `wait` polls with a deadline.
+
+pub(crate) mod av1;
+pub(crate) mod decode;
+pub(crate) mod disk;
+pub(crate) mod edge;
+pub(crate) mod origin;
+pub(crate) mod pictures;
+pub(crate) mod ports;
+pub(crate) mod raw;
+pub(crate) mod reply;
+pub(crate) mod request;
+pub(crate) mod setup;
+pub(crate) mod wait;
+
+pub(crate) use decode::{assert_looks_like, decode};
+pub(crate) use edge::Edge;
+pub(crate) use origin::Origin;
+pub(crate) use reply::{Gate, Reply};
+pub(crate) use request::{Answer, CHROMIUM, CURL, SAFARI_15};
+pub(crate) use setup::Setup;
+pub(crate) use wait::{until, until_some};

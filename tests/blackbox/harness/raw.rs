@@ -1,0 +1,69 @@
+//! A client that writes bytes as they are, for what no ordinary client sends, and that can go away at any moment.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::wait::DEADLINE;
+
+/// A connection. Dropping it closes it.
+pub(crate) struct Raw(TcpStream);
+
+impl Raw {
+    /// Connects and sends `bytes`.
+    pub(crate) async fn send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Self {
+        let mut raw = Self(TcpStream::connect(address).await.unwrap());
+        raw.write(bytes).await;
+        raw
+    }
+
+    /// Sends more. That the other side has closed already is no matter.
+    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = timeout(DEADLINE, self.0.write_all(bytes.as_ref())).await.expect("nobody reads");
+    }
+
+    /// Reads until `enough` or the end, and gives what came.
+    pub(crate) async fn read_until(&mut self, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        let mut received = Vec::new();
+        while !enough(&received) {
+            let read = timeout(DEADLINE, self.0.read_buf(&mut received)).await.expect("nothing came");
+            if !matches!(read, Ok(1..)) {
+                break;
+            }
+        }
+        received
+    }
+
+    /// Reads a response's head and what came with it.
+    pub(crate) async fn head(&mut self) -> String {
+        let received = self.read_until(|bytes| bytes.windows(4).any(|window| window == b"\r\n\r\n")).await;
+        String::from_utf8_lossy(&received).into_owned()
+    }
+
+    /// The status of the response; 0 where the connection was closed without one.
+    pub(crate) async fn status(&mut self) -> u16 {
+        let head = self.head().await;
+        head.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)?.parse().ok()).unwrap_or(0)
+    }
+
+    /// Reads to the end of the connection.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        self.read_until(|_| false).await
+    }
+
+    /// Whether the other side has closed, or closes within `span`.
+    pub(crate) async fn is_closed_within(&mut self, span: Duration) -> bool {
+        let mut sink = [0; 1024];
+        loop {
+            match timeout(span, self.0.read(&mut sink)).await {
+                Err(_) => return false,
+                Ok(Ok(1..)) => {}
+                Ok(_) => return true,
+            }
+        }
+    }
+}

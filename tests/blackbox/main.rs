@@ -1,0 +1,30 @@
+//! The running program as visitors, origins and operators meet it: each test starts it with a configuration of its own,
+//! between real clients and a real origin, over real sockets. A module a topic; `harness` is what they are made with.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, also in what it shares with others"
+)]
+
+mod harness;
+
+mod cache_lifetime;
+mod coalescing;
+mod crash;
+mod demo;
+mod disk;
+mod failures;
+mod first_view;
+mod formats;
+mod memory;
+mod operations;
+mod options;
+mod passthrough;
+mod refinement;
+mod requests;
+mod responses;
+mod routing;
+mod sources;
+mod ssrf;

@@ -1,0 +1,174 @@
+//! Requests that no ordinary client sends: refused, or understood in the one safe way, and the edge goes on.
+
+use crate::harness::{
+    Edge, Origin, Reply, Setup, pictures,
+    raw::Raw,
+    request::{Request, new_client_h2},
+};
+
+async fn edge_with_page() -> (Origin, Edge) {
+    let origin = Origin::with("/page", Reply::ok("text/html", "<p>page</p>")).await;
+    let edge = Edge::start(Setup::of(&origin)).await;
+    (origin, edge)
+}
+
+async fn assert_alive(edge: &mut Edge) {
+    assert!(edge.is_alive());
+    assert_eq!(edge.get("/page").await.text(), "<p>page</p>");
+}
+
+#[tokio::test]
+async fn a_request_with_no_host_two_hosts_or_a_bad_host_is_400() {
+    let (origin, mut edge) = edge_with_page().await;
+    let table = [
+        "GET /page HTTP/1.1\r\n\r\n",
+        "GET /page HTTP/1.0\r\n\r\n",
+        "GET /page HTTP/1.1\r\nHost: shop.test\r\nHost: shop.test\r\n\r\n",
+        "GET /page HTTP/1.1\r\nHost: shop.test\r\nhost: evil.test\r\n\r\n",
+        "GET /page HTTP/1.1\r\nHost:\r\n\r\n",
+        "GET /page HTTP/1.1\r\nHost: user@shop.test\r\n\r\n",
+        "GET /page HTTP/1.1\r\nHost: shop.test/evil\r\n\r\n",
+        "GET /page HTTP/1.1\r\nHost: shop.test, evil.test\r\n\r\n",
+        "GET http://user@shop.test/page HTTP/1.1\r\nHost: shop.test\r\n\r\n",
+    ];
+    for request in table {
+        assert_eq!(Raw::send(edge.http, request).await.status().await, 400, "{request:?}");
+    }
+    assert!(origin.asked().is_empty());
+    assert_alive(&mut edge).await;
+}
+
+#[tokio::test]
+async fn a_length_that_can_be_read_in_two_ways_is_refused_and_nothing_is_smuggled() {
+    let (origin, mut edge) = edge_with_page().await;
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: shop.test\r\n\r\n";
+    let table = [
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: 0, 60",
+        "Content-Length: +5",
+        "Content-Length: -1",
+        "Content-Length: 99999999999999999999999",
+        "Transfer-Encoding: chunked, identity",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding : chunked",
+        "Transfer-Encoding:\x0bchunked",
+        "Content-Length : 5",
+        " Content-Length: 5",
+    ];
+    for framing in table {
+        let request = format!("POST /page HTTP/1.1\r\nHost: shop.test\r\n{framing}\r\n\r\n0\r\n\r\n{smuggled}");
+        let mut raw = Raw::send(edge.http, request).await;
+        let answer = raw.rest().await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 400 ") || answer.starts_with("HTTP/1.1 501 "), "{framing:?}: {answer}");
+    }
+    assert!(origin.asked().iter().all(|asked| asked.target != "/smuggled"), "{:?}", origin.asked());
+    assert_alive(&mut edge).await;
+}
+
+/// A server may refuse these or believe the chunks, but must close the connection (RFC 9112, 6.3).
+#[tokio::test]
+async fn with_length_and_chunks_together_the_connection_ends_there() {
+    let (origin, mut edge) = edge_with_page().await;
+    for framing in
+        ["Content-Length: 5\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 60"]
+    {
+        let smuggled = "GET /smuggled HTTP/1.1\r\nHost: shop.test\r\n\r\n";
+        let request = format!("POST /page HTTP/1.1\r\nHost: shop.test\r\n{framing}\r\n\r\n0\r\n\r\n{smuggled}");
+        let answer = Raw::send(edge.http, request).await.rest().await;
+        let answers = answer.windows(9).filter(|window| *window == b"HTTP/1.1 ").count();
+        assert_eq!(answers, 1, "{framing:?}: {}", String::from_utf8_lossy(&answer));
+    }
+    for asked in origin.asked() {
+        assert!(asked.target == "/page" && !asked.headers.contains_key("content-length"), "{asked:?}");
+    }
+    assert_alive(&mut edge).await;
+}
+
+#[tokio::test]
+async fn garbage_and_heads_without_end_are_refused() {
+    let (origin, mut edge) = edge_with_page().await;
+    let long_field = format!("GET /page HTTP/1.1\r\nHost: shop.test\r\nX-Long: {}\r\n\r\n", "a".repeat(100_000));
+    let long_target = format!("GET /{} HTTP/1.1\r\nHost: shop.test\r\n\r\n", "a".repeat(100_000));
+    let many_fields: String = (0..500).map(|number| format!("X-{number}: 1\r\n")).collect();
+    let many_fields = format!("GET /page HTTP/1.1\r\nHost: shop.test\r\n{many_fields}\r\n");
+    let table: [(&str, &[u8]); 8] = [
+        ("a long field", long_field.as_bytes()),
+        ("a long target", long_target.as_bytes()),
+        ("many fields", many_fields.as_bytes()),
+        ("no HTTP", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n"),
+        ("another protocol", b"SSH-2.0-OpenSSH_9.6\r\n\r\n"),
+        ("a NUL in a field", b"GET /page HTTP/1.1\r\nHost: shop.test\r\nX: a\0b\r\n\r\n"),
+        ("a bare CR in a field", b"GET /page HTTP/1.1\r\nHost: shop.test\r\nX: a\rb\r\n\r\n"),
+        ("a version of the future", b"GET /page HTTP/9.9\r\nHost: shop.test\r\n\r\n"),
+    ];
+    for (name, bytes) in table {
+        let status = Raw::send(edge.http, bytes).await.status().await;
+        assert!(matches!(status, 0 | 400 | 414 | 431 | 505), "{name} gave {status}");
+    }
+    assert!(origin.asked().is_empty(), "{:?}", origin.asked());
+    assert_alive(&mut edge).await;
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_and_a_silent_connection_are_closed() {
+    let (origin, mut edge) = edge_with_page().await;
+    drop(edge);
+    edge = Edge::start(Setup::of(&origin).set("edge.header_timeout", "'500ms'")).await;
+    for beginning in ["", "G", "GET /page HTTP/1.1\r\nHost: shop.test\r\nX-Slow: "] {
+        let mut raw = Raw::send(edge.http, beginning).await;
+        assert!(raw.is_closed_within(crate::harness::wait::DEADLINE).await, "{beginning:?} is still open");
+    }
+    assert_alive(&mut edge).await;
+}
+
+#[tokio::test]
+async fn tunnels_and_traces_are_refused() {
+    let (origin, mut edge) = edge_with_page().await;
+    for request in [
+        "CONNECT shop.test:443 HTTP/1.1\r\nHost: shop.test\r\n\r\n",
+        "TRACE /page HTTP/1.1\r\nHost: shop.test\r\n\r\n",
+        "POST /lm/w=5/a.jpg HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 0\r\n\r\n",
+    ] {
+        let head = Raw::send(edge.http, request).await.head().await;
+        assert!(head.starts_with("HTTP/1.1 405 ") || head.starts_with("HTTP/1.1 400 "), "{request:?}: {head}");
+    }
+    assert!(origin.asked().is_empty());
+    assert_alive(&mut edge).await;
+}
+
+#[tokio::test]
+async fn a_request_that_has_been_here_before_is_508() {
+    let (origin, edge) = edge_with_page().await;
+    for value in ["lightmeter", "other; v=1, LightMeter ; x=2"] {
+        for path in ["/page", "/a.jpg"] {
+            let answer = edge.get(path).header("cdn-loop", value).await;
+            assert_eq!(answer.status.as_u16(), 508, "{value}");
+            assert!(answer.problem().contains("origin leads here"), "{answer:?}");
+        }
+    }
+    assert!(origin.asked().is_empty());
+    assert_eq!(edge.get("/page").header("cdn-loop", "other, lightmeter2").await.status.as_u16(), 200);
+}
+
+#[tokio::test]
+async fn an_origin_that_leads_back_here_is_told_and_ends() {
+    let origin = Origin::start().await;
+    let edge = Edge::start(Setup::of(&origin)).await;
+    let own = Setup::empty().with_site("shop", &["shop.test", "127.0.0.1"], &format!("http://{}", edge.http));
+    edge.rewrite(&own);
+    edge.signal(rustix::process::Signal::HUP);
+    for path in ["/page", "/a.jpg"] {
+        crate::harness::until("the loop is seen", async || edge.get(path).await.status.as_u16() == 508).await;
+    }
+}
+
+#[tokio::test]
+async fn http_2_is_served_with_prior_knowledge() {
+    let origin = Origin::with("/coffee.jpg", Reply::jpeg(pictures::demo("coffee.jpg"))).await;
+    let setup = Setup::empty().with_site("shop", &["127.0.0.1"], &origin.url());
+    let edge = Edge::start(setup).await;
+    let url = format!("http://{}/coffee.jpg", edge.http);
+    let answer = Request::new(&new_client_h2(), reqwest::Method::GET, &url).accept("image/avif").await;
+    assert_eq!(answer.picture().format, "avif");
+}
