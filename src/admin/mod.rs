@@ -34,16 +34,12 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Serves until told to stop.
+    /// Serves as long as it is polled: while the edge drains, readiness and metrics are looked at most.
     ///
     /// # Errors
     /// What the system says where the listener fails.
     pub async fn run(self, listener: TcpListener) -> std::io::Result<()> {
-        let mut stop = self.stop.clone();
-        let stopped = async move {
-            let _ = stop.wait_for(|stopped| *stopped).await;
-        };
-        axum::serve(listener, self.router()).with_graceful_shutdown(stopped).await
+        axum::serve(listener, self.router()).await
     }
 
     fn router(self) -> Router {

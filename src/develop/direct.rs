@@ -4,7 +4,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
 
-use crate::{image::why_original::WhyOriginal, origin::fetch::OriginResponse};
+use crate::{
+    http::freshness::{Credentials, NotStorable, storable},
+    image::why_original::WhyOriginal,
+    origin::fetch::OriginResponse,
+};
+
+/// Why a response that somebody fetched for himself is passed through: what it says itself, else what was true of the one
+/// before it.
+#[must_use]
+pub fn why_direct(response: &OriginResponse, before: WhyOriginal) -> WhyOriginal {
+    match response.status {
+        StatusCode::OK => {
+            storable(&response.headers, Credentials::None).map_or_else(NotStorable::why_original, |()| before)
+        }
+        status if status.is_redirection() => WhyOriginal::Redirect,
+        _ => WhyOriginal::Status,
+    }
+}
 
 /// A response for one taker.
 #[derive(Debug, Clone)]

@@ -194,11 +194,11 @@ impl Sources {
         match self.remembered.recall(spec.key, now) {
             Some(Recalled::Answer(answer)) => landing.land(answer),
             Some(Recalled::Failed(error)) => landing.land(stand_in(known.as_ref(), error)),
-            None => self.ask_origin(spec, known, &landing).await,
+            None => self.ask_origin(spec, known, landing).await,
         }
     }
 
-    async fn ask_origin(&self, spec: &SourceSpec, known: Option<Arc<SourceHead>>, landing: &Landing<Obtained>) {
+    async fn ask_origin(&self, spec: &SourceSpec, known: Option<Arc<SourceHead>>, landing: Landing<Obtained>) {
         let validators = known.as_deref().map(validators_of).unwrap_or_default();
         let response = match self.origins.fetch_image(&spec.rules, spec.url.clone(), &validators).await {
             Ok(response) => response,
@@ -208,20 +208,23 @@ impl Sources {
         match (response.status, known) {
             (StatusCode::NOT_MODIFIED, Some(head)) => {
                 let head = Arc::new(freshened(&head, &response.headers, now, spec.default_ttl));
+                self.cache.show_head(spec.key, Arc::clone(&head));
                 landing.land(stored(&head, None, FetchCost { waited: response.waited }));
-                self.cache.put_head(spec.key, spec.name().text(), head).await;
+                // Who comes while it is written asks for himself: the answer may be one that each must validate.
+                drop(landing);
+                self.cache.save_head(spec.key, spec.name().text(), head).await;
             }
             (StatusCode::NOT_FOUND | StatusCode::GONE, _) => {
-                landing.land(self.absent(spec, response, now).await);
                 self.cache.remove(spec.key).await;
+                landing.land(self.absent(spec, response, now).await);
             }
-            (StatusCode::OK, known) => self.take_in(spec, response, known, landing).await,
+            (StatusCode::OK, known) => self.take_in(spec, response, known, &landing).await,
             (status, _) => {
                 let why = if status.is_redirection() { WhyOriginal::Redirect } else { WhyOriginal::Status };
-                landing.land(Obtained::Direct(DirectResponse::new(response, why)));
                 if !is_passing(status) {
                     self.cache.remove(spec.key).await;
                 }
+                landing.land(Obtained::Direct(DirectResponse::new(response, why)));
             }
         }
     }
@@ -243,11 +246,11 @@ impl Sources {
                 intake.run(response, admitted).await;
             }
             Err(why) => {
-                landing.land(Obtained::Direct(DirectResponse::new(response, why)));
                 // What is stored is not what the URL gives any more, unless only memory was lacking.
                 if why != WhyOriginal::Busy {
                     self.cache.remove(spec.key).await;
                 }
+                landing.land(Obtained::Direct(DirectResponse::new(response, why)));
             }
         }
     }

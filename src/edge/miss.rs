@@ -17,7 +17,7 @@ use crate::{
     config::FirstView,
     develop::{
         Developed, Job, Obtained, Origination, SourceSpec, StoredSource,
-        direct::DirectResponse,
+        direct::{DirectResponse, why_direct},
         fill::Fill,
         sources::{FetchCost, UrlKind},
     },
@@ -95,17 +95,18 @@ impl Miss<'_> {
         if direct.may_differ_by_user && is_own && credentials(self.visit.headers) != Credentials::None {
             return passthrough::forward_for_user(self.edge, self.visit, spec.url.clone(), direct.why).await;
         }
-        let response = match direct.take() {
-            Some(response) => response,
+        let (response, why) = match direct.take() {
+            Some(response) => (response, direct.why),
             None => {
                 let mut own =
                     self.edge.origins.fetch_image(&spec.rules, spec.url.clone(), &Validators::default()).await?;
                 own.unhurried();
-                own
+                let why = why_direct(&own, direct.why);
+                (own, why)
             }
         };
         let origin_ms = Some(response.waited.as_secs_f64() * 1e3);
-        Ok(respond::direct(self.context, response, Some(direct.why), Way { origin_ms, ..FORWARDED }))
+        Ok(respond::direct(self.context, response, Some(why), Way { origin_ms, ..FORWARDED }))
     }
 
     async fn serve_stored(

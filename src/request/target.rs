@@ -94,6 +94,14 @@ fn parse_path_carrier<'a>(rest: &'a str, query: Option<&'a str>) -> Result<Image
 
 /// The rest of a path as an absolute URL. Servers and proxies on the way may have folded `//` into `/`, or escaped it all.
 fn absolute_url(rest: &str) -> Option<Cow<'_, str>> {
+    // Escaped as a whole.
+    let escaped = rest.split_once('%').filter(|(scheme, behind)| {
+        is_scheme(scheme) && behind.get(..2).is_some_and(|colon| colon.eq_ignore_ascii_case("3a"))
+    });
+    if escaped.is_some() {
+        let decoded = percent_encoding::percent_decode_str(rest).decode_utf8().ok()?;
+        return decoded.contains("://").then(|| Cow::Owned(decoded.into_owned()));
+    }
     for scheme in ["https", "http"] {
         let Some(behind) =
             rest.get(..scheme.len()).filter(|s| s.eq_ignore_ascii_case(scheme)).map(|_| &rest[scheme.len()..])
@@ -106,14 +114,16 @@ fn absolute_url(rest: &str) -> Option<Cow<'_, str>> {
         if let Some(folded) = behind.strip_prefix(":/") {
             return Some(Cow::Owned(format!("{scheme}://{folded}")));
         }
-        if behind.get(..3).is_some_and(|colon| colon.eq_ignore_ascii_case("%3a")) {
-            let decoded = percent_encoding::percent_decode_str(rest).decode_utf8().ok()?;
-            return decoded.contains("://").then(|| Cow::Owned(decoded.into_owned()));
-        }
     }
     // Any other scheme is named as such, so that it is refused as a URL and not looked up as a path.
     let scheme = rest.split_once("://").map(|(scheme, _)| scheme)?;
-    scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()).then_some(Cow::Borrowed(rest))
+    is_scheme(scheme).then_some(Cow::Borrowed(rest))
+}
+
+/// RFC 3986, 3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
 fn parse_own_path<'a>(path: &'a str, query: Option<&'a str>) -> Result<ImageRequest<'a>, OptionError> {
@@ -213,6 +223,8 @@ mod tests {
             ("/lm/w=400/https%3A%2F%2Fx.example%2Fa.jpg", None, absolute("https://x.example/a.jpg")),
             ("/lm/w=400/http://x.example/a.jpg", Some("v=1"), absolute("http://x.example/a.jpg?v=1")),
             ("/lm/w=400/file:///etc/passwd", None, absolute("file:///etc/passwd")),
+            ("/lm/w=400/gopher%3a%2f%2fx.example%2f", None, absolute("gopher://x.example/")),
+            ("/lm/w=400/a%3Ab.jpg", None, own("/a%3Ab.jpg")),
         ];
         for (path, query, source) in table {
             let image = image(path, query);

@@ -49,7 +49,7 @@ pub(super) fn encode(picture: &Picture, make: &Make) -> Result<Vec<u8>, ImageErr
 /// libaom's quantizer for a quality on the common scale. 25 looks like JPEG's and WebP's 80, 0 is without loss.
 fn quantizer(quality: u8) -> u32 {
     let quality = u32::from(quality.clamp(1, 100));
-    if quality <= 80 { 63 - (quality - 1) * 38 / 79 } else { (100 - quality) * 25 / 20 }
+    if quality <= 80 { 55 - (quality - 1) * 30 / 79 } else { (100 - quality) * 25 / 20 }
 }
 
 fn color_frame(picture: &Picture, subsampling: Subsampling) -> Result<Frame, YuvError> {
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn better_quality_never_quantizes_more() {
-        assert_eq!((quantizer(1), quantizer(80), quantizer(100)), (63, 25, 0));
+        assert_eq!((quantizer(1), quantizer(80), quantizer(100)), (55, 25, 0));
         assert!((1..100).all(|quality| quantizer(quality) >= quantizer(quality + 1)));
     }
 }
