@@ -18,10 +18,11 @@ use lightmeter::{
 const PHOTOGRAPH: &[u8] = include_bytes!("../demo/pictures/dandelion.jpg");
 const GRAPHIC: &[u8] = include_bytes!("../demo/pictures/map.png");
 
-const SETTINGS: Settings = Settings {
+const LIBAOM: Settings = Settings {
     limits: Limits { max_pixels: 100_000_000, max_output_pixels: 50_000_000 },
-    avif_encoder: if cfg!(feature = "libaom") { AvifEncoder::Libaom } else { AvifEncoder::Ravif },
+    avif_encoder: AvifEncoder::Libaom,
 };
+const RAVIF: Settings = Settings { avif_encoder: AvifEncoder::Ravif, ..LIBAOM };
 
 type Stage = fn(StageTimes) -> Duration;
 
@@ -30,7 +31,7 @@ fn bench_stage(
     criterion: &mut Criterion,
     name: &str,
     (source, width): (&'static [u8], u32),
-    (format, effort): (OutputFormat, Effort),
+    (format, effort, settings): (OutputFormat, Effort, Settings),
     stage: Stage,
 ) {
     let found = probe(source).unwrap();
@@ -39,7 +40,7 @@ fn bench_stage(
         bencher.iter_custom(|rounds| {
             (0..rounds)
                 .map(|_| {
-                    stage(develop(black_box(source), &found, &transform, format, &SETTINGS, effort).unwrap().stages)
+                    stage(develop(black_box(source), &found, &transform, format, &settings, effort).unwrap().stages)
                 })
                 .sum()
         });
@@ -48,25 +49,26 @@ fn bench_stage(
 
 fn stages(criterion: &mut Criterion) {
     let photograph = (PHOTOGRAPH, 800);
-    let quick = |format| (format, Effort::FirstView);
+    let quick = |format| (format, Effort::FirstView, LIBAOM);
     bench_stage(criterion, "decode: JPEG 1600x900, for 800", photograph, quick(OutputFormat::Jpeg), |t| t.decode);
     bench_stage(criterion, "decode: JPEG 1600x900, for 200", (PHOTOGRAPH, 200), quick(OutputFormat::Jpeg), |t| {
         t.decode
     });
     bench_stage(criterion, "decode: PNG 917x678", (GRAPHIC, 400), quick(OutputFormat::Jpeg), |t| t.decode);
     bench_stage(criterion, "resize: 1600x900 to 800", photograph, quick(OutputFormat::Jpeg), |t| t.resize);
-    for (name, format) in [
-        ("AVIF", OutputFormat::Avif),
-        ("WebP", OutputFormat::WebP),
-        ("JPEG", OutputFormat::Jpeg),
-        ("PNG", OutputFormat::Png),
+    for (name, format, settings) in [
+        ("AVIF by libaom", OutputFormat::Avif, LIBAOM),
+        ("AVIF by ravif", OutputFormat::Avif, RAVIF),
+        ("WebP", OutputFormat::WebP, LIBAOM),
+        ("JPEG", OutputFormat::Jpeg, LIBAOM),
+        ("PNG", OutputFormat::Png, LIBAOM),
     ] {
         for (effort_name, effort) in [("first view", Effort::FirstView), ("refined", Effort::Refined)] {
             bench_stage(
                 criterion,
                 &format!("encode: {name} 800x450, {effort_name}"),
                 photograph,
-                (format, effort),
+                (format, effort, settings.clone()),
                 |t| t.encode,
             );
         }

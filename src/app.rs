@@ -25,6 +25,9 @@ use crate::{
 /// Of the memory budget, the part that originals under way take; codec jobs take the rest.
 const ORIGINALS_PART: u64 = 4;
 
+/// How long the process waits, drained, for what is still being made or stored.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How often it is asked whether all work is done, at the end.
 const QUIET_POLL: Duration = Duration::from_millis(10);
 
@@ -146,7 +149,7 @@ impl App {
             }
         };
         // What visitors have got is stored before the process ends.
-        let _ = tokio::time::timeout(drain_timeout, quiet).await;
+        let _ = tokio::time::timeout(STORE_PATIENCE, quiet).await;
         // Whether stopped or out of listeners: the other parts have nothing left to do.
         stop.send_replace(true);
         parts.shutdown().await;

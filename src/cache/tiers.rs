@@ -1,7 +1,7 @@
 //! The cache as the edge sees it: memory over disk. Memory answers at once and holds what is small and hot; the disk is asked
 //! off the async threads, and only where its index does not rule the key out.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
@@ -20,8 +20,10 @@ const HOT_OBJECT_BYTES: u64 = 1 << 20;
 /// What an entry costs in memory beside its bytes: key, counters, headers. Measured with a million small entries.
 const ENTRY_OVERHEAD_BYTES: u64 = 512;
 
-/// How many large objects are held open, verified: what is read of them is read from the system's own cache.
-const OPEN_FILES: u64 = 1_024;
+/// How many large objects are held open, verified, and for how long after their last use. While one is open, its bytes stay
+/// on disk although the entry may be evicted.
+const OPEN_FILES: u64 = 64;
+const OPEN_FILE_IDLE: Duration = Duration::from_secs(60);
 
 /// Bytes that may wait to be written. Beyond that entries are not written: they are made again when memory has dropped
 /// them, and a disk that hangs holds on to no more memory.
@@ -91,7 +93,7 @@ impl Cache {
             .max_capacity(limits.memory_bytes.0)
             .weigher(|_: &CacheKey, hot: &Hot| hot.weight())
             .build();
-        let open_files = moka::sync::Cache::new(OPEN_FILES);
+        let open_files = moka::sync::Cache::builder().max_capacity(OPEN_FILES).time_to_idle(OPEN_FILE_IDLE).build();
         Ok(Self { hot, open_files, unwritten: Arc::new(Semaphore::new(UNWRITTEN_BYTES as usize)), disk })
     }
 
@@ -107,7 +109,7 @@ impl Cache {
     /// A variant, if memory has it.
     #[must_use]
     pub fn hot_variant(&self, key: CacheKey) -> Option<StoredVariant> {
-        match self.hot.get(&key).or_else(|| self.open_files.get(&key))? {
+        match self.held(key)? {
             Hot::Variant(variant) => Some(variant),
             Hot::Head(_) | Hot::Body(_) => None,
         }
@@ -155,7 +157,7 @@ impl Cache {
 
     /// A source version's bytes, from either tier.
     pub async fn body(&self, key: CacheKey, full_key: impl FnOnce() -> String) -> Option<StoredBody> {
-        if let Some(Hot::Body(body)) = self.hot.get(&key).or_else(|| self.open_files.get(&key)) {
+        if let Some(Hot::Body(body)) = self.held(key) {
             return Some(body);
         }
         let ((), body) = self.load(key, full_key).await?;
@@ -228,6 +230,12 @@ impl Cache {
         self.disk.usage()
     }
 
+    /// What memory has, or has open.
+    fn held(&self, key: CacheKey) -> Option<Hot> {
+        let is_there = || !matches!(self.disk.contains(key), Presence::No);
+        self.hot.get(&key).or_else(|| self.open_files.get(&key).filter(|_| is_there()))
+    }
+
     fn keep_hot(&self, key: CacheKey, hot: Hot) {
         // What was there before must not outlive it.
         self.open_files.invalidate(&key);
@@ -286,6 +294,8 @@ impl Cache {
         };
         let disk = Arc::clone(&self.disk);
         let written = run_blocking(move || disk.put(key, &full_key, &meta, &body)).await;
+        // A visitor may have opened what was there before it was written over.
+        self.open_files.invalidate(&key);
         if let Some(Err(error)) = written {
             tracing::debug!(%error, "an entry was not written to disk");
         }

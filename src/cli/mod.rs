@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use url::Url;
 
@@ -89,7 +90,16 @@ fn listen(kind: SignalKind) -> anyhow::Result<Signal> {
     signal(kind).context("signals cannot be received")
 }
 
+/// Takes as many open files as the system allows: connections, originals and cache entries are files, and the usual soft
+/// limit of 1,024 is there for programs that count on it.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is refused, the old limit holds.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    raise_file_limit();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)

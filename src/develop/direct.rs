@@ -10,6 +10,10 @@ use crate::{
     origin::fetch::OriginResponse,
 };
 
+const fn may_differ_by_user(why: WhyOriginal) -> bool {
+    matches!(why, WhyOriginal::Private | WhyOriginal::NoStore | WhyOriginal::Vary | WhyOriginal::Redirect)
+}
+
 /// Why a response that somebody fetched for himself is passed through: what it says itself, else what was true of the one
 /// before it.
 #[must_use]
@@ -39,14 +43,14 @@ impl DirectResponse {
     pub fn new(mut response: OriginResponse, why: WhyOriginal) -> Self {
         response.unhurried();
         let is_refusal = matches!(response.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        let may_differ_by_user = is_refusal || matches!(why, WhyOriginal::Private | WhyOriginal::Redirect);
+        let may_differ_by_user = is_refusal || may_differ_by_user(why);
         Self { response: Arc::new(Mutex::new(Some(response))), why, may_differ_by_user }
     }
 
     /// One that nobody can take: each asks for himself.
     #[must_use]
     pub fn none(why: WhyOriginal) -> Self {
-        Self { response: Arc::default(), why, may_differ_by_user: false }
+        Self { response: Arc::default(), why, may_differ_by_user: may_differ_by_user(why) }
     }
 
     /// Takes it; `None` where there is none left.

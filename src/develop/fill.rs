@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::{
     cache::object::{SourceFacts, SourceHead, StoredBody},
+    image::why_original::WhyOriginal,
     origin::{error::FetchError, fetch::OriginResponse},
     request::key::SourceVersion,
 };
@@ -35,8 +36,8 @@ pub enum End {
     Whole(WholeSource),
     /// It is all there, in the cache.
     Stored(Arc<SourceHead>, StoredBody),
-    /// It proved too large to be held: one reader goes on with the response itself.
-    TooLarge,
+    /// It cannot be held, being too large or memory being short: one reader goes on with the response itself.
+    NotHeld(WhyOriginal),
     /// It broke off.
     Failed(FetchError),
 }
@@ -93,10 +94,23 @@ impl Fill {
         self.end.send_replace(Some(end));
     }
 
-    /// Ends it because it is larger than can be held: the first reader who gets there goes on with `response`.
-    pub fn overflow(&self, response: OriginResponse, reserved: OwnedSemaphorePermit) {
+    /// Ends it because it cannot be held: the first reader who gets there goes on with `response`.
+    pub fn overflow(&self, response: OriginResponse, reserved: OwnedSemaphorePermit, why: WhyOriginal) {
         *locked(&self.rest) = Some(Rest { response: Some(response), _reserved: reserved });
-        self.end(End::TooLarge);
+        self.end(End::NotHeld(why));
+    }
+
+    /// Makes room for `len` bytes in all.
+    pub fn make_room(&self, len: u64) {
+        let mut buffer = locked(&self.buffer);
+        let missing = usize::try_from(len).unwrap_or(0).saturating_sub(buffer.len());
+        buffer.reserve(missing);
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.end.borrow().is_some()
     }
 
     /// Waits for the end.
@@ -110,14 +124,16 @@ impl Fill {
     pub async fn version(&self) -> Option<SourceVersion> {
         match self.ended().await {
             End::Whole(WholeSource { head, .. }) | End::Stored(head, _) => Some(head.version),
-            End::TooLarge | End::Failed(_) => None,
+            End::NotHeld(_) | End::Failed(_) => None,
         }
     }
 
-    /// Reads it from the beginning, as it comes.
+    /// Reads it from the beginning, as it comes. `None` where it is not held and somebody else reads its end.
     #[must_use]
-    pub fn reader(self: &Arc<Self>) -> FillReader {
-        FillReader { place: Place::Fill(Arc::clone(self), self.end.subscribe()), position: 0 }
+    pub fn reader(self: &Arc<Self>) -> Option<FillReader> {
+        let is_held = !matches!(*self.end.borrow(), Some(End::NotHeld(_)));
+        let rest = if is_held { None } else { Some(self.take_rest()?) };
+        Some(FillReader { place: Place::Fill(Arc::clone(self), self.end.subscribe()), rest, position: 0 })
     }
 
     fn available(&self, position: usize) -> Option<Bytes> {
@@ -144,6 +160,8 @@ fn ended_early() -> FetchError {
 #[derive(Debug)]
 pub struct FillReader {
     place: Place,
+    /// What comes behind what is held, where this reader has claimed it.
+    rest: Option<OriginResponse>,
     position: usize,
 }
 
@@ -175,13 +193,13 @@ impl FillReader {
                             return self.moved(piece);
                         }
                         Some(End::Stored(_, body)) => Place::Stored(body),
-                        None | Some(End::TooLarge | End::Failed(_)) => {
+                        None | Some(End::NotHeld(_) | End::Failed(_)) => {
                             if let Some(piece) = fill.available(self.position) {
                                 return self.moved(Some(Ok(piece)));
                             }
                             match ended {
                                 Some(End::Failed(error)) => return Some(Err(error)),
-                                Some(_) => match fill.take_rest() {
+                                Some(_) => match self.rest.take().or_else(|| fill.take_rest()) {
                                     Some(response) => Place::Response(Box::new(response)),
                                     None => return Some(Err(ended_early())),
                                 },

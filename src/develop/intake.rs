@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
+    direct::DirectResponse,
     facts::{facts_of, is_encoded},
     fill::{End, Fill, WholeSource},
     flights::Landing,
@@ -54,7 +55,7 @@ impl Sources {
         if spec.url_kind == UrlKind::Any && varies_by_accept(&response.headers) {
             return Err(WhyOriginal::Vary);
         }
-        let needed = response.content_length().unwrap_or(FIRST_BYTES);
+        let needed = response.content_length().unwrap_or(FIRST_BYTES.min(self.max_body_bytes));
         if needed > self.max_body_bytes {
             return Err(WhyOriginal::TooLarge);
         }
@@ -86,13 +87,24 @@ pub(super) struct Intake<'a> {
     pub(super) spec: &'a SourceSpec,
     /// What was stored of it before.
     pub(super) known: Option<&'a Arc<SourceHead>>,
-    pub(super) landing: &'a Landing<Obtained>,
+    pub(super) landing: Landing<Obtained>,
+}
+
+/// Ends a fill whose task dies before it could: nobody may wait for it for ever.
+struct EndedAnyhow(Arc<Fill>);
+
+impl Drop for EndedAnyhow {
+    fn drop(&mut self) {
+        if !self.0.has_ended() {
+            self.0.end(End::Failed(FetchError::Broken { cause: "the fetch ended early".to_owned() }));
+        }
+    }
 }
 
 /// How reading the body ended.
 enum Received {
     Whole(SourceVersion),
-    TooLarge,
+    NotHeld(WhyOriginal),
     Failed(FetchError),
 }
 
@@ -102,13 +114,18 @@ impl Intake<'_> {
         let Admitted { facts, mut reserved } = admitted;
         let cost = FetchCost { waited: response.waited };
         let fill = Arc::new(Fill::begin(facts, response.content_length()));
+        let _ended = EndedAnyhow(Arc::clone(&fill));
         self.landing.land(Obtained::Filling(Arc::clone(&fill), cost));
         match self.receive(&fill, &mut response, &mut reserved).await {
             Received::Whole(version) => self.keep(&fill, version, reserved).await,
-            Received::TooLarge => {
+            Received::NotHeld(why) => {
                 response.unhurried();
-                fill.overflow(response, reserved);
-                self.landing.land(self.sources.too_large(self.spec));
+                if why == WhyOriginal::TooLarge {
+                    self.sources.remember_not_kept(self.spec, why);
+                    self.sources.cache.remove(self.spec.key).await;
+                }
+                fill.overflow(response, reserved, why);
+                self.landing.land(Obtained::Direct(DirectResponse::none(why)));
             }
             Received::Failed(error) => {
                 fill.end(End::Failed(error.clone()));
@@ -125,7 +142,8 @@ impl Intake<'_> {
     ) -> Received {
         let mut hasher = blake3::Hasher::new();
         let mut received: u64 = 0;
-        let mut limit = response.content_length().unwrap_or(FIRST_BYTES);
+        let largest = self.sources.max_body_bytes;
+        let mut limit = response.content_length().unwrap_or(FIRST_BYTES.min(largest));
         loop {
             let piece = match response.chunk().await {
                 Ok(Some(piece)) => piece,
@@ -135,11 +153,15 @@ impl Intake<'_> {
             received += piece.len() as u64;
             if received > limit {
                 // Only a length that was not announced can be passed: the transport holds the other to its word.
-                limit = (limit * 2).max(received).min(self.sources.max_body_bytes);
-                if received > limit || !self.sources.buffers.try_grow(reserved, limit) {
+                let wanted = [limit * 2, limit + FIRST_BYTES].map(|len| len.max(received).min(largest));
+                let grown = wanted.into_iter().find(|len| self.sources.buffers.try_grow(reserved, *len));
+                let why = if received > largest { WhyOriginal::TooLarge } else { WhyOriginal::Busy };
+                let Some(grown) = grown.filter(|len| received <= *len) else {
                     response.unread(vec![piece]);
-                    return Received::TooLarge;
-                }
+                    return Received::NotHeld(why);
+                };
+                limit = grown;
+                fill.make_room(limit);
             }
             hasher.update(&piece);
             fill.push(&piece);
@@ -147,17 +169,19 @@ impl Intake<'_> {
     }
 
     /// Shows it to all, then stores it, then lets go of its memory.
-    async fn keep(&self, fill: &Arc<Fill>, version: SourceVersion, mut reserved: OwnedSemaphorePermit) {
-        let Self { sources, spec, .. } = self;
+    async fn keep(self, fill: &Arc<Fill>, version: SourceVersion, mut reserved: OwnedSemaphorePermit) {
+        let Self { sources, spec, known, landing } = self;
         sources.buffers.shrink(&mut reserved, fill.capacity());
         let bytes = fill.take_whole();
         // That the same content could not be developed is still true.
-        let verdict = self.known.filter(|head| head.version == version).and_then(|head| head.verdict);
+        let verdict = known.filter(|head| head.version == version).and_then(|head| head.verdict);
         let head = Arc::new(SourceHead { facts: fill.facts.clone(), version, len: bytes.len() as u64, verdict });
         sources.remembered.forget(spec.key);
         sources.cache.show_head(spec.key, Arc::clone(&head));
         let whole = WholeSource { head: Arc::clone(&head), bytes: bytes.clone(), reserved: Arc::new(reserved) };
         fill.end(End::Whole(whole));
+        // Who comes while it is written joins, unless he must validate it himself.
+        let _landing = Some(landing).filter(|_| head.facts.freshness.is_fresh(UnixSeconds::now()));
         sources.cache.put_body(body_key(spec.key, version), spec.name().body_text(version), bytes).await;
         sources.cache.save_head(spec.key, spec.name().text(), Arc::clone(&head)).await;
         if let Some(body) = sources.stored_body(spec, version).await {

@@ -1,4 +1,4 @@
-//! What is remembered of originals that are not there to be stored: that they are absent, failed, or are too large to hold.
+//! What is remembered of originals that are not there to be stored: that they are absent, failed, or may not be kept.
 //! It spares an origin the same question for a moment, and is bounded in number.
 
 use std::{sync::Arc, time::Duration};
@@ -46,7 +46,7 @@ pub struct Absent {
 enum Answer {
     Absent(Arc<Absent>),
     Failed(FetchError),
-    TooLarge,
+    NotKept(WhyOriginal),
 }
 
 /// The answers, by source.
@@ -73,7 +73,7 @@ impl Remembered {
         Some(match answer {
             Answer::Failed(error) => Recalled::Failed(error),
             Answer::Absent(absent) => Recalled::Answer(Obtained::Absent(absent)),
-            Answer::TooLarge => Recalled::Answer(Obtained::Direct(DirectResponse::none(WhyOriginal::TooLarge))),
+            Answer::NotKept(why) => Recalled::Answer(Obtained::Direct(DirectResponse::none(why))),
         })
     }
 
@@ -81,8 +81,8 @@ impl Remembered {
         self.answers.insert(key, (Answer::Failed(error), until));
     }
 
-    pub(super) fn too_large(&self, key: CacheKey, until: UnixSeconds) {
-        self.answers.insert(key, (Answer::TooLarge, until));
+    pub(super) fn not_kept(&self, key: CacheKey, why: WhyOriginal, until: UnixSeconds) {
+        self.answers.insert(key, (Answer::NotKept(why), until));
     }
 
     pub(super) fn absent(&self, key: CacheKey, absent: &Arc<Absent>) {

@@ -212,17 +212,19 @@ impl Sources {
                 landing.land(stored(&head, None, FetchCost { waited: response.waited }));
                 // Who comes while it is written asks for himself: the answer may be one that each must validate.
                 drop(landing);
-                self.cache.save_head(spec.key, spec.name().text(), head).await;
+                if self.cache.hot_head(spec.key).is_some() {
+                    self.cache.save_head(spec.key, spec.name().text(), head).await;
+                }
             }
             (StatusCode::NOT_FOUND | StatusCode::GONE, _) => {
                 self.cache.remove(spec.key).await;
                 landing.land(self.absent(spec, response, now).await);
             }
-            (StatusCode::OK, known) => self.take_in(spec, response, known, &landing).await,
+            (StatusCode::OK, known) => self.take_in(spec, response, known, landing).await,
             (status, _) => {
                 let why = if status.is_redirection() { WhyOriginal::Redirect } else { WhyOriginal::Status };
                 if !is_passing(status) {
-                    self.cache.remove(spec.key).await;
+                    self.not_kept(spec, why).await;
                 }
                 landing.land(Obtained::Direct(DirectResponse::new(response, why)));
             }
@@ -234,7 +236,7 @@ impl Sources {
         spec: &SourceSpec,
         mut response: OriginResponse,
         known: Option<Arc<SourceHead>>,
-        landing: &Landing<Obtained>,
+        landing: Landing<Obtained>,
     ) {
         let head = match read_head(&mut response).await {
             Ok(head) => head,
@@ -248,7 +250,7 @@ impl Sources {
             Err(why) => {
                 // What is stored is not what the URL gives any more, unless only memory was lacking.
                 if why != WhyOriginal::Busy {
-                    self.cache.remove(spec.key).await;
+                    self.not_kept(spec, why).await;
                 }
                 landing.land(Obtained::Direct(DirectResponse::new(response, why)));
             }
@@ -266,10 +268,25 @@ impl Sources {
         stand_in(known, error)
     }
 
-    /// Remembers that an original is too large to hold.
-    pub(super) fn too_large(&self, spec: &SourceSpec) -> Obtained {
-        self.remembered.too_large(spec.key, UnixSeconds::now().plus(self.too_large_ttl));
-        Obtained::Direct(DirectResponse::none(WhyOriginal::TooLarge))
+    /// The largest original that can come in.
+    #[must_use]
+    pub const fn max_body_bytes(&self) -> u64 {
+        self.max_body_bytes
+    }
+
+    /// What the URL gives is not kept: what was stored of it does not stand in any more. Where the visitor's own answer
+    /// showed an image, it is not asked for again in the cache's name for a moment.
+    async fn not_kept(&self, spec: &SourceSpec, why: WhyOriginal) {
+        self.cache.remove(spec.key).await;
+        if spec.url_kind == UrlKind::Any {
+            self.remember_not_kept(spec, why);
+        }
+    }
+
+    /// Remembers that an original is not kept.
+    pub(super) fn remember_not_kept(&self, spec: &SourceSpec, why: WhyOriginal) {
+        let ttl = if why == WhyOriginal::TooLarge { self.too_large_ttl } else { self.origins.limits().not_found_ttl.0 };
+        self.remembered.not_kept(spec.key, why, UnixSeconds::now().plus(ttl));
     }
 
     async fn absent(&self, spec: &SourceSpec, response: OriginResponse, now: UnixSeconds) -> Obtained {

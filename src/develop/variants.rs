@@ -173,7 +173,7 @@ impl Developer {
             Origination::Filling(fill) => match fill.ended().await {
                 End::Whole(source) => return Ok(source),
                 End::Stored(head, _) => head,
-                End::TooLarge => return Err(Developed::Original(WhyOriginal::TooLarge)),
+                End::NotHeld(why) => return Err(Developed::Original(why)),
                 End::Failed(error) => return Err(Developed::Failed(error)),
             },
         };
@@ -371,9 +371,9 @@ impl Developer {
 
     /// Remembers for a while that a source cannot be developed, whatever is asked of it.
     async fn remember(&self, job: &Job, source: &WholeSource, why: WhyOriginal) -> Developed {
-        let current = self.cache.hot_head(job.spec.key).unwrap_or_else(|| Arc::clone(&source.head));
-        // A verdict on what has been replaced meanwhile is of no use.
-        if current.version == source.head.version {
+        let current = self.cache.head(job.spec.key, || job.spec.name().text()).await;
+        // A verdict on what has been replaced or removed meanwhile is of no use.
+        if let Some(current) = current.filter(|current| current.version == source.head.version) {
             let until = UnixSeconds::now().plus(self.undevelopable_ttl);
             let head = Arc::new(SourceHead { verdict: Some(Verdict { why, until }), ..(*current).clone() });
             self.cache.put_head(job.spec.key, job.spec.name().text(), head).await;

@@ -127,10 +127,8 @@ async fn serve(
         now: UnixSeconds::now(),
     };
     match image_wanted(&visit)? {
-        Asked::Image(image) => serve_image(edge, &visit, &image, UrlKind::Image).await,
-        Asked::Perhaps(image) if is_known(edge, &visit, &image) => {
-            serve_image(edge, &visit, &image, UrlKind::Any).await
-        }
+        Asked::Image(image) => serve_image(edge, &visit, &image).await,
+        Asked::Perhaps(image) if is_known(edge, &visit, &image) => serve_image(edge, &visit, &image).await,
         Asked::Perhaps(image) => passthrough::forward(edge, &visit, body, Some(image)).await,
         Asked::Other => passthrough::forward(edge, &visit, body, None).await,
     }
@@ -180,12 +178,7 @@ fn is_known(edge: &Edge, visit: &Visit<'_>, image: &ImageRequest<'_>) -> bool {
 }
 
 /// Steps 4 to 7 for an image.
-async fn serve_image(
-    edge: &Arc<Edge>,
-    visit: &Visit<'_>,
-    image: &ImageRequest<'_>,
-    url_kind: UrlKind,
-) -> Result<Answer, Problem> {
+async fn serve_image(edge: &Arc<Edge>, visit: &Visit<'_>, image: &ImageRequest<'_>) -> Result<Answer, Problem> {
     let wanted = Wanted::new(visit.site, image, visit.headers);
     let context = visit.context(edge, image.format);
     match find(&edge.cache, &wanted, visit.now).await {
@@ -198,5 +191,7 @@ async fn serve_image(
         Found::Source | Found::Nothing => {}
     }
     let url = visit.site.source_url(&image.source)?;
+    // Whoever asks for it: under a name that is not an image's, others may get a page from the origin.
+    let url_kind = if image.source.is_image_by_name() { UrlKind::Image } else { UrlKind::Any };
     Miss { edge, visit, wanted: &wanted, context, url, url_kind }.get().await
 }

@@ -62,6 +62,17 @@ impl Miss<'_> {
         collapsed: bool,
     ) -> Result<Option<Answer>, Problem> {
         let way = Way { collapsed, ..FORWARDED };
+        if self.url_kind == UrlKind::Any && self.visit.site.is_on_origin(&spec.url) {
+            // No image now: what else is there, the origin may give to each in his own way.
+            let why = match &obtained {
+                Some(Obtained::Direct(direct)) => Some(direct.why),
+                Some(Obtained::Absent(_)) => Some(WhyOriginal::Status),
+                _ => None,
+            };
+            if let Some(why) = why {
+                return passthrough::forward_for_user(self.edge, self.visit, spec.url.clone(), why).await.map(Some);
+            }
+        }
         match obtained {
             None => Err(FetchError::Broken { cause: "the fetch ended early".to_owned() }.into()),
             Some(Obtained::Failed(error)) => Err(error.into()),
@@ -91,7 +102,7 @@ impl Miss<'_> {
     /// What may not be kept goes straight to the first who takes it; the others ask for themselves, and those whom the
     /// origin may know in their own name.
     async fn direct(&self, spec: &SourceSpec, direct: &DirectResponse) -> Result<Answer, Problem> {
-        let is_own = spec.rules.allowed.is_own(&spec.url);
+        let is_own = self.visit.site.is_on_origin(&spec.url);
         if direct.may_differ_by_user && is_own && credentials(self.visit.headers) != Credentials::None {
             return passthrough::forward_for_user(self.edge, self.visit, spec.url.clone(), direct.why).await;
         }
@@ -130,7 +141,8 @@ impl Miss<'_> {
                 Ok(Some(respond::variant(self.context, &variant, &head, way)))
             }
             Developed::Original(why) => Ok(self.original(&head, why, way).await),
-            Developed::Failed(error) => Err(error.into()),
+            // Work that was joined waited for a fetch that broke off; the original is here.
+            Developed::Failed(_) => Ok(self.original(&head, WhyOriginal::Busy, way).await),
         }
     }
 
@@ -140,20 +152,28 @@ impl Miss<'_> {
 
     async fn serve_filling(&self, spec: &SourceSpec, fill: &Arc<Fill>, way: Way) -> Result<Option<Answer>, Problem> {
         if fill.facts.no_transform || self.wanted.as_it_is {
-            return Ok(Some(respond::filling(self.context, fill, WhyOriginal::NoTransform, way)));
+            return self.stream(spec, fill, WhyOriginal::NoTransform, way).await.map(Some);
         }
         match self.develop(spec, Origination::Filling(Arc::clone(fill))).await {
             Developed::Variant(variant, head, stages) => {
                 let way = Way { stages: Some(stages), ..way };
                 Ok(Some(respond::variant(self.context, &variant, &head, way)))
             }
-            Developed::Original(why) => Ok(Some(respond::filling(self.context, fill, why, way))),
+            Developed::Original(why) => self.stream(spec, fill, why, way).await.map(Some),
             // It broke off before anything was sent: what is stored of it may still do.
             Developed::Failed(error) => match self.edge.sources.stand_in_for(spec, error).await {
                 Obtained::Stored(stored) => self.serve_stored(spec, stored, way.collapsed).await,
                 Obtained::Failed(error) => Err(error.into()),
                 _ => Ok(None),
             },
+        }
+    }
+
+    /// Streams an original on its way in; where it is not held and somebody else reads its end, asks for it anew.
+    async fn stream(&self, spec: &SourceSpec, fill: &Arc<Fill>, why: WhyOriginal, way: Way) -> Result<Answer, Problem> {
+        match fill.reader() {
+            Some(reader) => Ok(respond::filling(self.context, fill, reader, why, way)),
+            None => self.direct(spec, &DirectResponse::none(why)).await,
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{
     http::{
         cache_status::Handling,
         forwarding,
-        freshness::{Credentials, storable},
+        freshness::{Credentials, storable, varies_by_accept},
     },
     image::{format::InputFormat, why_original::WhyOriginal},
     origin::{error::FetchError, fetch::OriginResponse},
@@ -88,8 +88,8 @@ async fn sniffed(
     if InputFormat::sniff(&head).is_none() {
         return Ok(straight(edge, visit, response, None));
     }
-    if let Err(refused) = storable(&response.headers, credentials(visit.headers)) {
-        return Ok(straight(edge, visit, response, Some(refused.why_original())));
+    if let Some(why) = why_not_shared(edge, visit, &response) {
+        return Ok(straight(edge, visit, response, Some(why)));
     }
     let wanted = Wanted::new(visit.site, &image, visit.headers);
     let context = visit.context(edge, image.format);
@@ -104,9 +104,24 @@ async fn sniffed(
             }
         }
         Some(Obtained::Direct(direct)) => direct.why,
-        Some(Obtained::Absent(_) | Obtained::Failed(_)) | None => WhyOriginal::Private,
+        // The cache does not get it where the visitor does.
+        Some(Obtained::Absent(_)) => WhyOriginal::Private,
+        Some(Obtained::Failed(_)) | None => WhyOriginal::Busy,
     };
     Ok(straight(edge, visit, response, Some(why)))
+}
+
+/// Why an image that came to one visitor cannot be shared, as far as its head tells.
+fn why_not_shared(edge: &Edge, visit: &Visit<'_>, response: &OriginResponse) -> Option<WhyOriginal> {
+    if let Err(refused) = storable(&response.headers, credentials(visit.headers)) {
+        return Some(refused.why_original());
+    }
+    let is_too_large = response.content_length().is_some_and(|len| len > edge.sources.max_body_bytes());
+    match (varies_by_accept(&response.headers), is_too_large) {
+        (true, _) => Some(WhyOriginal::Vary),
+        (_, true) => Some(WhyOriginal::TooLarge),
+        (false, false) => None,
+    }
 }
 
 /// What of his own a visitor sends along.

@@ -18,7 +18,11 @@ use super::{
 };
 use crate::{
     cache::object::{SourceFacts, SourceHead, StoredBody, Variant},
-    develop::{fill::Fill, remembered::Absent, variants::Stages},
+    develop::{
+        fill::{Fill, FillReader},
+        remembered::Absent,
+        variants::Stages,
+    },
     http::{
         cache_status::{CacheStatus, Handling},
         conditional,
@@ -113,7 +117,7 @@ pub(super) fn original(
 }
 
 /// An original on its way in: it is sent as it comes, whole.
-pub(super) fn filling(context: Context<'_>, fill: &std::sync::Arc<Fill>, why: WhyOriginal, way: Way) -> Answer {
+pub(super) fn filling(context: Context<'_>, fill: &Fill, reader: FillReader, why: WhyOriginal, way: Way) -> Answer {
     let mut headers = original_headers(context, &fill.facts, why, way);
     let told = Told { source_len: fill.announced_len, ..told(way, Outcome::Original, Delivered::Original(why)) };
     if let Some(len) = fill.announced_len {
@@ -121,7 +125,7 @@ pub(super) fn filling(context: Context<'_>, fill: &std::sync::Arc<Fill>, why: Wh
     }
     let body = match *context.method {
         Method::HEAD => EdgeBody::empty(),
-        _ => EdgeBody::filling(fill.reader(), fill.announced_len),
+        _ => EdgeBody::filling(reader, fill.announced_len),
     };
     (response(StatusCode::OK, headers, body), told)
 }
@@ -248,7 +252,9 @@ fn told(way: Way, outcome: Outcome, delivered: Delivered) -> Told {
 
 /// What the origin said; a short lifetime for what the next view may get better, or what stands in for an origin that failed.
 fn cache_control(facts: &SourceFacts, site: &Site, way: Way, why: Option<WhyOriginal>) -> HeaderValue {
-    if why.is_some_and(WhyOriginal::is_passing) || way.outcome == Outcome::Stale {
+    // Another client may not forbid what this one did.
+    let is_clients_wish = why == Some(WhyOriginal::NoTransform) && !facts.no_transform;
+    if is_clients_wish || why.is_some_and(WhyOriginal::is_passing) || way.outcome == Outcome::Stale {
         return passing_cache_control(site, facts.freshness.lifetime);
     }
     HeaderValue::from_str(&facts.cache_control).unwrap_or_else(|_| HeaderValue::from_static("no-cache"))

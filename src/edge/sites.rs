@@ -69,6 +69,12 @@ impl Site {
         }
     }
 
+    /// Whether a URL lies on the site's origin: scheme, host, port and path. Only there may a visitor's own credentials go.
+    #[must_use]
+    pub fn is_on_origin(&self, url: &Url) -> bool {
+        url.as_str().strip_prefix(&self.origin).is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// The URL of a source. A path is appended to the origin's; it cannot climb out of it.
     ///
     /// # Errors
@@ -79,8 +85,7 @@ impl Site {
             SourceRef::Absolute(url) => Url::parse(url).map_err(|error| bad(&error.to_string()))?,
             SourceRef::OwnPath(path) => {
                 let url = Url::parse(&format!("{}{path}", self.origin)).map_err(|error| bad(&error.to_string()))?;
-                let inside = url.as_str().strip_prefix(&self.origin).is_some_and(|rest| rest.starts_with('/'));
-                if !inside {
+                if !self.is_on_origin(&url) {
                     return Err(bad("it leads out of the site's origin"));
                 }
                 url

@@ -54,6 +54,14 @@ impl SourceRef<'_> {
     }
 }
 
+impl SourceRef<'_> {
+    /// Whether its path is an image's by its extension, so that it is never asked for as anything else.
+    #[must_use]
+    pub fn is_image_by_name(&self) -> bool {
+        has_image_extension(self.as_str().split('?').next().unwrap_or_default())
+    }
+}
+
 /// Reads `path` and `query` as they came (not decoded).
 ///
 /// # Errors

@@ -36,8 +36,8 @@ pub(in crate::image) struct CodePoints {
     pub(in crate::image) full_range: bool,
 }
 
-/// Items, references, associations and extents that are looked at; a still picture has a handful. Some are looked for in
-/// others, so that their number is squared.
+/// Of items, references, associations, properties and extents so many each are taken in; a still picture has a handful.
+/// Each takes more memory than it has bytes, and some are looked for in others, so that their number is squared.
 const MAX_PARTS: usize = 256;
 
 pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
@@ -101,8 +101,7 @@ impl<'a> Boxes<'a> {
                 _ => {}
             }
         }
-        let parts = boxes.kinds.len() + boxes.locations.len() + boxes.associations.len() + boxes.references.len();
-        (found && parts <= MAX_PARTS * 4).then_some(boxes)
+        found.then_some(boxes)
     }
 
     fn take(&mut self, kind: &[u8], content: &'a [u8]) -> Option<()> {
@@ -116,7 +115,7 @@ impl<'a> Boxes<'a> {
             b"iprp" => {
                 for (kind, content) in Children(content) {
                     match kind {
-                        b"ipco" => self.properties = Children(content).collect(),
+                        b"ipco" => self.properties = Children(content).take(MAX_PARTS).collect(),
                         b"ipma" => self.take_associations(content)?,
                         _ => {}
                     }
@@ -137,6 +136,9 @@ impl<'a> Boxes<'a> {
             if kind == b"infe" && version >= 2 {
                 let item = reader.item(version >= 3)?;
                 reader.take(2)?;
+                if self.kinds.len() == MAX_PARTS {
+                    return None;
+                }
                 self.kinds.push((item, *reader.take(4)?.first_chunk()?));
             }
         }
@@ -176,6 +178,9 @@ impl<'a> Boxes<'a> {
             let item = reader.item(version >= 1)?;
             for _ in 0..reader.number(1)? {
                 let index = if flags & 1 == 1 { reader.number(2)? & 0x7FFF } else { reader.number(1)? & 0x7F };
+                if self.associations.len() == MAX_PARTS {
+                    return None;
+                }
                 self.associations.push((item, usize::try_from(index).ok()?));
             }
         }
@@ -188,6 +193,9 @@ impl<'a> Boxes<'a> {
             let mut reader = Reader(content);
             let from = reader.item(version >= 1)?;
             for _ in 0..reader.number(2)? {
+                if self.references.len() == MAX_PARTS {
+                    return None;
+                }
                 self.references.push((*kind.first_chunk()?, from, reader.item(version >= 1)?));
             }
         }

@@ -76,7 +76,11 @@ fn first_scan_components(bytes: &[u8]) -> Option<u32> {
 
 /// Each scan costs a walk over all coefficients, however few bytes it has. A marker cannot stand inside a scan's data.
 fn count_scans(bytes: &[u8]) -> usize {
-    bytes.windows(2).filter(|pair| *pair == [0xFF, START_OF_SCAN]).count()
+    let mut segments = Segments::of(bytes);
+    segments.by_ref().for_each(drop);
+    let markers =
+        segments.rest.windows(2).filter(|pair| pair[0] == 0xFF && matches!(pair[1], START_OF_SCAN | END_OF_IMAGE));
+    1 + markers.take_while(|pair| pair[1] == START_OF_SCAN).count()
 }
 
 /// The ICC profile, put together from its segments (ICC.1, annex B.4); `None` where there is none or it is not whole.
