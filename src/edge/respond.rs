@@ -331,3 +331,21 @@ fn response(status: StatusCode, headers: HeaderMap, body: EdgeBody) -> Response<
     *response.headers_mut() = headers;
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_host_sends_cannot_act_as_the_site() {
+        let mut headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static("text/html")),
+            (SET_COOKIE, HeaderValue::from_static("session=theirs")),
+            (CONTENT_SECURITY_POLICY, HeaderValue::from_static("script-src *")),
+        ]);
+        disarm(&mut headers);
+        assert!(!headers.contains_key(SET_COOKIE));
+        assert_eq!(headers[CONTENT_SECURITY_POLICY], "default-src 'none'; sandbox");
+        assert_eq!(headers[X_CONTENT_TYPE_OPTIONS], "nosniff");
+    }
+}

@@ -26,5 +26,6 @@ mod refinement;
 mod requests;
 mod responses;
 mod routing;
+mod sharing;
 mod sources;
 mod ssrf;
