@@ -269,15 +269,20 @@ impl Report {
             bytes_out = sent,
             head_ms = milliseconds(self.to_head),
             total_ms = milliseconds(self.started.elapsed()),
-            origin_ms,
-            decode_ms = stages.map(|stages| stages.decode_ms),
-            resize_ms = stages.map(|stages| stages.resize_ms),
-            encode_ms = stages.map(|stages| stages.encode_ms),
+            origin_ms = origin_ms.map(rounded),
+            decode_ms = stages.map(|stages| rounded(stages.decode_ms)),
+            resize_ms = stages.map(|stages| rounded(stages.resize_ms)),
+            encode_ms = stages.map(|stages| rounded(stages.encode_ms)),
             "request"
         );
     }
 }
 
 fn milliseconds(span: Duration) -> f64 {
-    (span.as_secs_f64() * 1e6).round() / 1e3
+    rounded(span.as_secs_f64() * 1e3)
+}
+
+/// To whole microseconds.
+fn rounded(milliseconds: f64) -> f64 {
+    (milliseconds * 1e3).round() / 1e3
 }
