@@ -24,7 +24,7 @@ use crate::{
     http::{cache_status::Handling, freshness::Credentials},
     image::why_original::WhyOriginal,
     origin::{error::FetchError, fetch::Validators},
-    request::key::body_key,
+    request::key::{SourceVersion, body_key},
     telemetry::outcome::Outcome,
 };
 
@@ -201,15 +201,36 @@ impl Miss<'_> {
         let Some(developing) = begin(None) else { return Developed::Original(WhyOriginal::Busy) };
         let joined = developing.collapsed;
         let developed = developing.result().await.unwrap_or(Developed::Original(WhyOriginal::Broken));
-        if let (true, Developed::Variant(_, head, _)) = (joined, &developed)
+        if joined
             && let Some(version) = origination.version().await
-            && head.version != version
+            && !self.is_about(version, &developed).await
         {
             // What was joined was at work on content that has been replaced since.
             let Some(developing) = begin(Some(version)) else { return Developed::Original(WhyOriginal::Busy) };
             return developing.result().await.unwrap_or(Developed::Original(WhyOriginal::Broken));
         }
         developed
+    }
+
+    /// Whether what came of joined work holds for this version of the source.
+    async fn is_about(&self, version: SourceVersion, developed: &Developed) -> bool {
+        match developed {
+            Developed::Variant(_, head, _) => head.version == version,
+            Developed::Original(WhyOriginal::Busy | WhyOriginal::Deadline) => true,
+            // That nothing is to be made of it is known of this version too, or it was said of another.
+            Developed::Original(_) => {
+                let cache = &self.edge.cache;
+                let head = cache.head(self.wanted.key, || self.wanted.name.text()).await;
+                match head.filter(|head| head.version == version) {
+                    Some(head) => {
+                        matches!(find_made(cache, self.wanted, head, self.visit.now).await, Found::Original(..))
+                    }
+                    None => false,
+                }
+            }
+            // This one came whole: it was another fetch that failed.
+            Developed::Failed(_) => false,
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 
-use crate::harness::{CHROMIUM, Edge, Gate, Origin, Reply, Setup, edge::Ending, pictures, reply::Content};
+use crate::harness::{
+    CHROMIUM, Edge, Gate, Origin, Reply, Setup, edge::Ending, pictures, pictures::Scan, reply::Content,
+};
 
 #[tokio::test]
 async fn a_page_is_not_replaced_by_a_picture_that_somebody_asked_for_under_its_url() {
@@ -80,4 +82,20 @@ async fn a_site_that_moves_to_another_origin_takes_nothing_of_the_old_one_along(
     let after = edge.get("/logo.jpg").accept(CHROMIUM).await;
     assert!(!after.is_hit() && before.body != after.body);
     crate::harness::assert_looks_like(&after.picture(), &pictures::demo("rocket.jpg"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_on_content_that_was_replaced_is_not_served_as_the_new() {
+    let old = pictures::large_jpeg(3000, 2000, 1, Scan::Baseline);
+    let origin = Origin::with("/a.jpg", Reply::jpeg(old).header("cache-control", "no-cache")).await;
+    let edge = Edge::start(Setup::of(&origin).site("first_view", "'always'")).await;
+    let (first, second) = tokio::join!(edge.get("/a.jpg").accept(CHROMIUM), async {
+        edge.until_metric("lightmeter_memory_budget_in_use_bytes", &[("part", "codecs")], |bytes| bytes > 0).await;
+        let new = Reply::jpeg(pictures::demo("rocket.jpg")).header("cache-control", "no-cache");
+        origin.set("/a.jpg", new);
+        edge.get("/a.jpg").accept(CHROMIUM).await
+    });
+    assert_eq!(first.picture().size(), (3000, 2000));
+    assert_eq!(origin.count("/a.jpg"), 2);
+    assert_eq!(second.picture().size(), (640, 427), "{second:?}");
 }
