@@ -182,6 +182,15 @@ impl Variant {
 }
 
 impl StoredFile {
+    /// Reads likewise, off the threads that serve.
+    ///
+    /// # Errors
+    /// As [`Self::read_at`]
+    pub async fn read(self: Arc<Self>, position: u64, len: u64) -> std::io::Result<Bytes> {
+        let read = tokio::task::spawn_blocking(move || self.read_at(position, len)).await;
+        read.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    }
+
     /// Reads `len` bytes of the body from `position` on, blocking.
     ///
     /// # Errors

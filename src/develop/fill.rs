@@ -117,7 +117,7 @@ impl Fill {
     pub async fn ended(&self) -> End {
         let mut end = self.end.subscribe();
         let ended = end.wait_for(Option::is_some).await;
-        ended.ok().and_then(|end| end.clone()).unwrap_or_else(|| End::Failed(ended_early()))
+        ended.ok().and_then(|end| end.clone()).unwrap_or_else(|| End::Failed(FetchError::ended_early()))
     }
 
     /// Waits for the end, and says which content it is; `None` where it did not come whole.
@@ -150,10 +150,6 @@ impl Fill {
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is inside is whole after each change: a panic elsewhere does not spoil it.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn ended_early() -> FetchError {
-    FetchError::Broken { cause: "the fetch ended early".to_owned() }
 }
 
 /// One visitor's place in a [`Fill`].
@@ -201,9 +197,9 @@ impl FillReader {
                                 Some(End::Failed(error)) => return Some(Err(error)),
                                 Some(_) => match self.rest.take().or_else(|| fill.take_rest()) {
                                     Some(response) => Place::Response(Box::new(response)),
-                                    None => return Some(Err(ended_early())),
+                                    None => return Some(Err(FetchError::ended_early())),
                                 },
-                                None if end.changed().await.is_err() => return Some(Err(ended_early())),
+                                None if end.changed().await.is_err() => return Some(Err(FetchError::ended_early())),
                                 None => continue,
                             }
                         }
@@ -232,9 +228,7 @@ async fn stored_piece(body: &StoredBody, position: usize) -> Result<Option<Bytes
         StoredBody::Whole(bytes) => Ok(slice(bytes, position)),
         StoredBody::File(file) if position as u64 >= file.len => Ok(None),
         StoredBody::File(file) => {
-            let file = Arc::clone(file);
-            let read = tokio::task::spawn_blocking(move || file.read_at(position as u64, PIECE_BYTES as u64)).await;
-            let piece = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+            let piece = Arc::clone(file).read(position as u64, PIECE_BYTES as u64).await;
             piece.map(Some).map_err(|error| FetchError::Broken { cause: error.to_string() })
         }
     }

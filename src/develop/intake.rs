@@ -96,7 +96,7 @@ struct EndedAnyhow(Arc<Fill>);
 impl Drop for EndedAnyhow {
     fn drop(&mut self) {
         if !self.0.has_ended() {
-            self.0.end(End::Failed(FetchError::Broken { cause: "the fetch ended early".to_owned() }));
+            self.0.end(End::Failed(FetchError::ended_early()));
         }
     }
 }

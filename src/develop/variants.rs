@@ -187,7 +187,10 @@ impl Developer {
     async fn read_whole(&self, job: &Job, head: &Arc<SourceHead>) -> Option<Bytes> {
         match self.sources.stored_body(&job.spec, head.version).await? {
             StoredBody::Whole(bytes) => Some(bytes),
-            StoredBody::File(file) => tokio::task::spawn_blocking(move || file.read_at(0, file.len)).await.ok()?.ok(),
+            StoredBody::File(file) => {
+                let len = file.len;
+                file.read(0, len).await.ok()
+            }
         }
     }
 
@@ -196,7 +199,7 @@ impl Developer {
         if probe.animated && transform.animation == Animation::Keep {
             return Err(WhyOriginal::Animated);
         }
-        if u64::from(probe.width) * u64::from(probe.height) > self.settings.limits.max_pixels {
+        if probe.pixels() > self.settings.limits.max_pixels {
             return Err(WhyOriginal::TooLarge);
         }
         Ok(())
@@ -286,7 +289,7 @@ impl Developer {
         Refined::Done
     }
 
-    /// Bytes needed to hold a stored original while it is refined; see [`Sources::try_reserve`].
+    /// A stored original, in memory for as long as it is refined; `None` where there is no room or it is gone.
     pub(super) async fn whole_for_refinement(&self, refinement: &RefineJob) -> Option<WholeSource> {
         self.whole(&refinement.job, Origination::Stored(Arc::clone(&refinement.head))).await.ok()
     }

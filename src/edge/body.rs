@@ -130,9 +130,7 @@ fn file_pieces(file: Arc<StoredFile>, first: u64, len: u64) -> Pieces {
             return None;
         }
         let take = left.min(READ_BYTES);
-        let reading = Arc::clone(&file);
-        let read = tokio::task::spawn_blocking(move || reading.read_at(position, take)).await;
-        let piece = read.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(BodyError::from);
+        let piece = Arc::clone(&file).read(position, take).await.map_err(BodyError::from);
         let left = if piece.is_ok() { left - take } else { 0 };
         Some((piece, (file, position + take, left)))
     }))

@@ -1,4 +1,4 @@
-//! Step 7 of the request's way: what is wanted is not in the cache. Get the original, have it developed, and serve the
+//! Step 6 of the request's way: what is wanted is not in the cache. Get the original, have it developed, and serve the
 //! variant if it is ready in the time that the site's `first_view` gives, else the original.
 
 use std::{sync::Arc, time::Duration};
@@ -74,7 +74,7 @@ impl Miss<'_> {
             }
         }
         match obtained {
-            None => Err(FetchError::Broken { cause: "the fetch ended early".to_owned() }.into()),
+            None => Err(FetchError::ended_early().into()),
             Some(Obtained::Failed(error)) => Err(error.into()),
             Some(Obtained::Absent(absent)) => Ok(Some(respond::absent(self.context, &absent, way))),
             Some(Obtained::Direct(direct)) => self.direct(spec, &direct).await.map(Some),

@@ -7,7 +7,6 @@ use http::{
     HeaderMap, Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, IF_RANGE, RANGE},
 };
-
 use url::Url;
 
 use super::{

@@ -51,6 +51,12 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// The work that was to fetch it ended without an answer.
+    #[must_use]
+    pub fn ended_early() -> Self {
+        Self::Broken { cause: "the fetch ended early".to_owned() }
+    }
+
     /// The status that a visitor gets where nothing stored can stand in (RFC 9110, 15.6).
     #[must_use]
     pub fn status(&self) -> StatusCode {

@@ -149,8 +149,15 @@ impl Origins {
 
         let mut url = url;
         for _ in 0..=self.limits.max_redirects {
-            let request = Outgoing { method: Method::GET, url: url.clone(), headers: headers.clone(), body: None };
-            let mut response = self.send(rules, request, Pace::Until(deadline), started).await?;
+            let request = Outgoing {
+                method: Method::GET,
+                url: url.clone(),
+                headers: headers.clone(),
+                body: None,
+                pace: Pace::Until(deadline),
+                started,
+            };
+            let mut response = self.send(rules, request).await?;
             // It was asked for nobody in particular: a session that it opens is nobody's.
             response.headers.remove(SET_COOKIE);
             match redirect_target(&response) {
@@ -182,40 +189,29 @@ impl Origins {
     ) -> Result<OriginResponse, FetchError> {
         forwarding::remove_hop_by_hop(&mut headers);
         forwarding::mark_forwarded(&mut headers, &self.name, Version::HTTP_11);
-        let request = Outgoing { method, url, headers, body };
-        self.send(rules, request, Pace::Idle(self.limits.idle_timeout.0), Instant::now()).await
+        let pace = Pace::Idle(self.limits.idle_timeout.0);
+        self.send(rules, Outgoing { method, url, headers, body, pace, started: Instant::now() }).await
     }
 
-    async fn send(
-        &self,
-        rules: &OriginRules,
-        request: Outgoing,
-        pace: Pace,
-        started: Instant,
-    ) -> Result<OriginResponse, FetchError> {
-        let answer = self.send_vetted(rules, request, pace, started).await;
+    async fn send(&self, rules: &OriginRules, request: Outgoing) -> Result<OriginResponse, FetchError> {
+        let started = request.started;
+        let answer = self.send_vetted(rules, request).await;
         let result = answer.as_ref().map_or_else(FetchError::label, |response| status_class(response.status));
         self.metrics.observe_fetch(result, started.elapsed());
         answer
     }
 
-    async fn send_vetted(
-        &self,
-        rules: &OriginRules,
-        request: Outgoing,
-        pace: Pace,
-        started: Instant,
-    ) -> Result<OriginResponse, FetchError> {
-        vet_url(&request.url, &rules.allowed, rules.policy).map_err(FetchError::RefusedUrl)?;
+    async fn send_vetted(&self, rules: &OriginRules, request: Outgoing) -> Result<OriginResponse, FetchError> {
+        let Outgoing { method, url, headers, body, pace, started } = request;
+        vet_url(&url, &rules.allowed, rules.policy).map_err(FetchError::RefusedUrl)?;
         let place = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().map_err(|_| FetchError::Busy);
         let held = vec![place(&rules.share)?, place(&self.permits)?];
         let client = match rules.policy {
             AddressPolicy::PublicOnly => &self.public,
             AddressPolicy::PrivateAllowed => &self.private,
         };
-        let url = request.url.clone();
-        let builder = client.request(request.method, request.url).headers(request.headers);
-        let inner = match request.body {
+        let builder = client.request(method, url.clone()).headers(headers);
+        let inner = match body {
             None => within(self.first_byte(pace), builder.send()).await?,
             // An upload may take as long as it goes on.
             Some(body) => {
@@ -254,6 +250,9 @@ struct Outgoing {
     url: Url,
     headers: HeaderMap,
     body: Option<reqwest::Body>,
+    pace: Pace,
+    /// When it was begun, redirects before it included.
+    started: Instant,
 }
 
 impl OriginResponse {
