@@ -7,10 +7,10 @@ TOOLS += nasm:nasm
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test build release bench fmt lint clean
+.PHONY: help deps demo test api-test build release bench throughput fmt lint clean
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: deps ## see it work: an origin with pictures, the edge, and a page to open
 	cargo run --release --locked -- demo
@@ -23,6 +23,12 @@ build: deps ## build for development
 
 release: deps ## build target/release/lightmeter
 	cargo build --release --locked
+
+api-test: build ## hold the API's OpenAPI document against the running server (python3, PyPI)
+	tests/api/run.sh
+
+throughput: release ## measure what metering costs over sockets (wrk, python3)
+	benches/throughput.sh
 
 bench: deps ## run the benchmarks
 	cargo bench --locked

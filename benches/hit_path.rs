@@ -9,13 +9,14 @@
 
 use std::{hint::black_box, net::SocketAddr, pin::pin, sync::Arc, task::Poll};
 
+use bytes::Buf as _;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::task::noop_waker_ref;
 use http::{Request, StatusCode};
 use http_body::Body as _;
 use lightmeter::{
     app::App,
-    config,
+    config::{self, AccountConfig, Tariff},
     edge::handler::{Edge, handle},
     http::{cache_control::CacheControl, freshness::Freshness, time::UnixSeconds},
     image::format::OutputFormat,
@@ -61,20 +62,26 @@ fn rules(criterion: &mut Criterion) {
 
 fn hit(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
-    let scratch = tempfile::tempdir().unwrap();
-    let (edge, client) = runtime.block_on(warm_edge(scratch.path().to_owned()));
     let request = || {
         Request::get("/photo.jpg?w=800").header("host", "img.example").header("accept", CHROMIUM).body(None).unwrap()
     };
     let mut group = criterion.benchmark_group("hit");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("in memory, request to the body's end", |bencher| {
-        bencher.iter_batched(
-            request,
-            |request| answer_at_once(&edge, request, client),
-            criterion::BatchSize::SmallInput,
-        );
-    });
+    for (name, tariff) in [
+        ("in memory, request to the body's end, nobody pays", None),
+        ("the same, on the variants tariff", Some(Tariff::Variants)),
+        ("the same, on the egress tariff", Some(Tariff::Egress)),
+    ] {
+        let scratch = tempfile::tempdir().unwrap();
+        let (edge, client) = runtime.block_on(warm_edge(scratch.path().to_owned(), tariff));
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                request,
+                |request| answer_at_once(&edge, request, client),
+                criterion::BatchSize::SmallInput,
+            );
+        });
+    }
     group.finish();
 }
 
@@ -87,13 +94,13 @@ fn answer_at_once(edge: &Arc<Edge>, request: Request<Option<reqwest::Body>>, cli
     let mut body = pin!(response.into_body());
     let mut sent = 0;
     while let Poll::Ready(Some(frame)) = body.as_mut().poll_frame(&mut context) {
-        sent += frame.unwrap().into_data().unwrap().len();
+        sent += frame.unwrap().into_data().unwrap().remaining();
     }
     sent
 }
 
-/// An edge with one variant in memory, and its origin gone.
-async fn warm_edge(data_dir: std::path::PathBuf) -> (Arc<Edge>, SocketAddr) {
+/// An edge with one variant in memory, paid for by an account that does not run out, and its origin gone.
+async fn warm_edge(data_dir: std::path::PathBuf, tariff: Option<Tariff>) -> (Arc<Edge>, SocketAddr) {
     let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", origin.local_addr().unwrap()).parse().unwrap();
     let picture = || async { ([(http::header::CACHE_CONTROL, "max-age=31536000")], PICTURE) };
@@ -104,7 +111,17 @@ async fn warm_edge(data_dir: std::path::PathBuf) -> (Arc<Edge>, SocketAddr) {
     config.log.access = false;
     config.images.refine = false;
     config.sites[0].first_view = config::FirstView::Always;
-    let edge = App::assemble(config).unwrap().edge();
+    config.edge.http = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    config.admin.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    if let Some(tariff) = tariff {
+        config.accounts = vec![AccountConfig { id: "acme".to_owned(), plan: "max".to_owned() }];
+        config.sites[0].account = Some("acme".to_owned());
+        config.sites[0].tariff = tariff;
+    }
+    let app = App::assemble(config).await.unwrap();
+    let (edge, listeners) = (app.edge(), app.bind().await.unwrap());
+    // What charges and posts in the background runs along.
+    tokio::spawn(app.run(listeners));
     let client = SocketAddr::from(([127, 0, 0, 1], 1));
     let request =
         Request::get("/photo.jpg?w=800").header("host", "img.example").header("accept", CHROMIUM).body(None).unwrap();

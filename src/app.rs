@@ -1,14 +1,23 @@
 //! Puts the parts together and runs them until the process is told to stop.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use tokio::{net::TcpListener, sync::mpsc, sync::watch, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+};
 
 use crate::{
-    admin::Admin,
+    admin::{Admin, Api, OperatorToken},
     cache::tiers::Cache,
+    clock::Clock,
     config::Config,
     develop::{
         Developer, Sources,
@@ -16,9 +25,13 @@ use crate::{
         refine::{self, RefineJob},
         variants::Tools,
     },
+    directory::Directory,
     edge::{handler::Edge, server::Server, sites::SiteTable},
+    http::time::UnixSeconds,
     image,
+    meter::{Background, Meter},
     origin::fetch::Origins,
+    store::{Durability, Ledger},
     telemetry::metrics::Metrics,
 };
 
@@ -34,10 +47,11 @@ const QUIET_POLL: Duration = Duration::from_millis(10);
 /// The parts, put together, and nothing listening yet.
 #[derive(Debug)]
 pub struct App {
-    config: Config,
+    config: Arc<ArcSwap<Config>>,
     edge: Arc<Edge>,
     admin: Admin,
     refinements: mpsc::Receiver<RefineJob>,
+    background: Background,
     stop: watch::Sender<bool>,
 }
 
@@ -49,14 +63,15 @@ pub struct Listeners {
 }
 
 impl App {
-    /// Opens the cache and sets everything up. Must be called inside a runtime.
+    /// Opens cache and ledger and sets everything up.
     ///
     /// # Errors
-    /// Where the cache directory cannot be used, or the system gives no threads or certificates.
-    pub fn assemble(config: Config) -> anyhow::Result<Self> {
+    /// Where the data directory or the operator's token cannot be used, or the system gives no threads or certificates.
+    pub async fn assemble(config: Config) -> anyhow::Result<Self> {
         // Who embeds the library may have chosen another one before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let metrics = Arc::new(Metrics::new().context("metrics")?);
+        let clock = clock_of(&config);
         let cache_dir = config.storage.data_dir.join("cache");
         let cache = Cache::open(&cache_dir, &config.cache)
             .with_context(|| format!("storage.data_dir: {} cannot be used", cache_dir.display()))?;
@@ -68,7 +83,8 @@ impl App {
         let budget = config.images.memory_budget.0;
         let originals = budget / ORIGINALS_PART;
         let undevelopable_ttl = config.images.undevelopable_ttl.0;
-        let sources = Sources::new(Arc::clone(&cache), Arc::clone(&origins), originals, undevelopable_ttl);
+        let sources =
+            Sources::new(Arc::clone(&cache), Arc::clone(&origins), originals, undevelopable_ttl, clock.clone());
         let sources = Arc::new(sources);
         let pool = Pool::start(config.images.threads, budget - originals, config.images.max_queue)
             .context("images.threads: codec threads could not be started")?;
@@ -80,22 +96,39 @@ impl App {
             pool: Arc::clone(&pool),
             metrics: Arc::clone(&metrics),
             refinements: config.images.refine.then_some(sender),
+            clock: clock.clone(),
         };
+        let operator = OperatorToken::of(&config.admin)?;
+        let ledger = open_ledger(&config).await?;
+        let (meter, mut background) = Meter::open(&config.storage.data_dir, &config.billing, &ledger, &clock, &metrics)
+            .context("storage.data_dir: the counters cannot be used")?;
+        let directory = Arc::new(Directory::new(Arc::clone(&ledger), &config));
         let settings = image::Settings::new(&config.images);
         let developer = Arc::new(Developer::new(tools, settings, undevelopable_ttl));
         let edge = Arc::new(Edge {
-            sites: ArcSwap::from_pointee(SiteTable::new(&config, &metrics)),
+            sites: ArcSwap::default(),
             cache: Arc::clone(&cache),
             origins,
             sources: Arc::clone(&sources),
             developer,
+            meter: Arc::clone(&meter),
             metrics: Arc::clone(&metrics),
+            clock: clock.clone(),
             name: config.edge.name.clone(),
             access_log: config.log.access,
         });
+        let config = Arc::new(ArcSwap::from_pointee(config));
+        let sites =
+            Sites { edge: Arc::clone(&edge), config: Arc::clone(&config), directory: Arc::downgrade(&directory) };
+        sites.serve(&directory);
+        directory.set_on_change(Box::new(move || sites.changed()));
+        directory.load(clock.timestamp()).await.context("accounts and sites cannot be taken into the ledger")?;
+        // Before the first request, sites know what they may do.
+        background.begin().await.context("storage.data_dir: the ledger cannot be read")?;
         let (stop, stopped) = watch::channel(false);
-        let admin = Admin { metrics, cache, sources, pool, stop: stopped };
-        Ok(Self { config, edge, admin, refinements, stop })
+        let api = Api { ledger, directory, clock, operator };
+        let admin = Admin { metrics, cache, sources: Arc::clone(&edge.sources), pool, meter, stop: stopped, api };
+        Ok(Self { config, edge, admin, refinements, background, stop })
     }
 
     /// The edge, to be called without a socket.
@@ -113,7 +146,7 @@ impl App {
     /// What takes a new configuration in while [`Self::run`] runs.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
-        Reloader { edge: Arc::clone(&self.edge), running: self.config.clone() }
+        Reloader { api: self.admin.api.clone(), config: Arc::clone(&self.config), running: self.config.load_full() }
     }
 
     /// Binds all listeners.
@@ -121,11 +154,12 @@ impl App {
     /// # Errors
     /// Naming the address that cannot be had.
     pub async fn bind(&self) -> anyhow::Result<Listeners> {
+        let config = self.config.load();
         let mut edge = Vec::new();
-        for address in &self.config.edge.http {
+        for address in &config.edge.http {
             edge.push(bind(*address, "edge.http").await?);
         }
-        Ok(Listeners { edge, admin: bind(self.config.admin.listen, "admin.listen").await? })
+        Ok(Listeners { edge, admin: bind(config.admin.listen, "admin.listen").await? })
     }
 
     /// Serves until stopped, and drains.
@@ -133,7 +167,12 @@ impl App {
     /// # Errors
     /// Where a part of it failed.
     pub async fn run(self, listeners: Listeners) -> anyhow::Result<()> {
-        let Self { config, edge, admin, refinements, stop } = self;
+        let Self { config, edge, admin, refinements, background, stop } = self;
+        let (finish, finished) = oneshot::channel::<()>();
+        let metering = tokio::spawn(background.run(async move {
+            // Told, or left alone: either way it is over.
+            let _ = finished.await;
+        }));
         let mut parts = JoinSet::new();
         parts.spawn(refine::run(Arc::clone(&edge.developer), refinements));
         parts.spawn(async move {
@@ -141,8 +180,9 @@ impl App {
                 tracing::error!(%error, "the admin listener failed");
             }
         });
-        let drain_timeout = config.edge.drain_timeout.0;
-        Server::new(Arc::clone(&edge), &config.edge, stop.subscribe()).run(listeners.edge, drain_timeout).await;
+        let limits = config.load().edge.clone();
+        let drain_timeout = limits.drain_timeout.0;
+        Server::new(Arc::clone(&edge), &limits, stop.subscribe()).run(listeners.edge, drain_timeout).await;
         let quiet = async {
             while !(edge.sources.is_quiet() && edge.developer.is_quiet()) {
                 tokio::time::sleep(QUIET_POLL).await;
@@ -150,6 +190,9 @@ impl App {
         };
         // What visitors have got is stored before the process ends.
         let _ = tokio::time::timeout(STORE_PATIENCE, quiet).await;
+        // All that was sent is counted by now: it is posted before the process ends.
+        drop(finish);
+        let _ = tokio::time::timeout(STORE_PATIENCE, metering).await;
         // Whether stopped or out of listeners: the other parts have nothing left to do.
         stop.send_replace(true);
         parts.shutdown().await;
@@ -175,6 +218,44 @@ impl Listeners {
     }
 }
 
+/// The sites that the edge serves, made anew whenever the directory's change.
+struct Sites {
+    edge: Arc<Edge>,
+    config: Arc<ArcSwap<Config>>,
+    directory: Weak<Directory>,
+}
+
+impl Sites {
+    fn changed(&self) {
+        if let Some(directory) = self.directory.upgrade() {
+            self.serve(&directory);
+            self.edge.meter.refresh();
+        }
+    }
+
+    /// Each site with an account is metered.
+    fn serve(&self, directory: &Directory) {
+        let Edge { metrics, meter, sites, .. } = &*self.edge;
+        let directory = directory.sites();
+        let table = SiteTable::new(directory.iter().map(AsRef::as_ref), &self.config.load(), metrics, |site| {
+            let id = site.account.as_ref().and_then(|_| site.id.parse().ok())?;
+            Some(meter.site(&id))
+        });
+        sites.store(Arc::new(table));
+    }
+}
+
+/// A test's clock begins at the time of the start.
+fn clock_of(config: &Config) -> Clock {
+    if config.dev.test_clock { Clock::standing_at(UnixSeconds::now()) } else { Clock::system() }
+}
+
+async fn open_ledger(config: &Config) -> anyhow::Result<Arc<Ledger>> {
+    let path = config.storage.data_dir.join("ledger.db");
+    let ledger = Ledger::open(&path, config.plans.catalogue()?, Durability::Disk).await;
+    Ok(Arc::new(ledger.with_context(|| format!("storage.data_dir: {} cannot be used", path.display()))?))
+}
+
 async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("{key}: cannot listen on {address}"))
 }
@@ -193,17 +274,28 @@ impl Stopper {
 /// Takes a new configuration in.
 #[derive(Debug)]
 pub struct Reloader {
-    edge: Arc<Edge>,
-    running: Config,
+    api: Api,
+    config: Arc<ArcSwap<Config>>,
+    /// What the sections that need a restart were made of.
+    running: Arc<Config>,
 }
 
 impl Reloader {
-    /// Swaps the sites. Requests under way go on with the site that they began with. Returns the sections that differ
-    /// from what runs and need a restart.
-    #[must_use]
-    pub fn reload(&self, config: &Config) -> Vec<String> {
-        self.edge.sites.store(Arc::new(SiteTable::new(config, &self.edge.metrics)));
-        changed_sections(&self.running, config)
+    /// Swaps accounts, sites and plans. Requests under way go on with the site that they began with. Returns the sections
+    /// that differ from what runs and need a restart.
+    ///
+    /// # Errors
+    /// Where the plans cannot be read or the ledger not be written: then what runs goes on.
+    pub async fn reload(&self, config: Config) -> anyhow::Result<Vec<String>> {
+        let catalogue = config.plans.catalogue()?;
+        let restart_needed = changed_sections(&self.running, &config);
+        let before = self.config.swap(Arc::new(config.clone()));
+        if let Err(error) = self.api.directory.reload(&config, self.api.clock.timestamp()).await {
+            self.config.store(before);
+            return Err(error.into());
+        }
+        self.api.ledger.set_catalogue(catalogue);
+        Ok(restart_needed)
     }
 }
 
@@ -213,8 +305,83 @@ fn changed_sections(running: &Config, new: &Config) -> Vec<String> {
     };
     new.iter()
         .filter(|(section, value)| {
-            !matches!(section.as_str(), "site" | "account") && running.get(section.as_str()) != Some(*value)
+            !matches!(section.as_str(), "site" | "account" | "plans") && running.get(section.as_str()) != Some(*value)
         })
         .map(|(section, _)| section.clone())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::{Request, StatusCode, header::CACHE_CONTROL};
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::{config, edge::handler::handle};
+
+    const PICTURE: &[u8] = include_bytes!("../demo/pictures/raccoon.jpg");
+
+    /// An origin whose pictures are fresh for a minute, and how often it was asked.
+    async fn origin() -> (url::Url, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let picture = move || async move {
+            count.fetch_add(1, Ordering::SeqCst);
+            ([(CACHE_CONTROL, "max-age=60")], PICTURE)
+        };
+        tokio::spawn(axum::serve(listener, axum::Router::new().fallback(picture)).into_future());
+        (url, asked)
+    }
+
+    /// Gets a picture; returns its age.
+    async fn get(edge: &Arc<Edge>) -> Duration {
+        let request = Request::get("/photo.jpg?format=original").header("host", "img.example").body(None).unwrap();
+        let response = handle(Arc::clone(edge), request, SocketAddr::from(([127, 0, 0, 1], 1))).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let age = response.headers().get("age").map_or(0, |age| age.to_str().unwrap().parse().unwrap());
+        // As a connection does: no further piece comes before the last one is let go of.
+        let mut body = response.into_body();
+        while let Some(piece) = body.frame().await {
+            drop(piece.unwrap());
+        }
+        Duration::from_secs(age)
+    }
+
+    #[tokio::test]
+    async fn what_is_cached_ages_by_the_test_clock() {
+        let (url, asked) = origin().await;
+        let home = tempfile::tempdir().unwrap();
+        let mut config = config::from_origin(&url, []).unwrap();
+        config.storage.data_dir = home.path().to_owned();
+        config.dev.test_clock = true;
+        let edge = App::assemble(config).await.unwrap().edge();
+        let start = edge.clock.now();
+
+        get(&edge).await;
+        let stored = async {
+            while !edge.sources.is_quiet() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), stored).await.unwrap();
+        edge.clock.set(start.plus(Duration::from_secs(59))).unwrap();
+        assert_eq!(get(&edge).await, Duration::from_secs(59));
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+
+        edge.clock.set(start.plus(Duration::from_secs(61))).unwrap();
+        get(&edge).await;
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn without_a_test_clock_the_systems_is_told() {
+        let home = tempfile::tempdir().unwrap();
+        let mut config = config::from_origin(&"http://127.0.0.1:9".parse().unwrap(), []).unwrap();
+        config.storage.data_dir = home.path().to_owned();
+        assert!(!App::assemble(config).await.unwrap().edge().clock.is_standing());
+    }
 }

@@ -2,19 +2,23 @@
 //!
 //! `ARCHITECTURE.md` shows the house in one page; `edge::handler` is the function to read first. The rules are pure: `http`,
 //! `request`, `image` and `config` do no I/O and read no clock. Around them, `edge` serves visitors, `develop` turns
-//! originals into variants, `origin` fetches, `cache` stores, `admin` and `telemetry` show what goes on. `app` puts the
-//! parts together, `cli` starts them.
+//! originals into variants, `origin` fetches, `cache` stores, `admin` and `telemetry` show what goes on. `clock`
+//! tells all of them the time. `app` puts the parts together, `cli` starts them.
 
 pub mod admin;
 pub mod app;
 pub mod billing;
 pub mod cache;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod develop;
+pub mod directory;
 pub mod edge;
 pub mod http;
 pub mod image;
+pub mod meter;
 pub mod origin;
 pub mod request;
+pub mod store;
 pub mod telemetry;

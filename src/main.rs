@@ -3,18 +3,18 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use lightmeter::cli::Arguments;
+use lightmeter::cli::{self, Arguments};
 
 /// Codec work allocates and frees large blocks from many threads, which the system's allocator keeps.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match lightmeter::cli::run(Arguments::parse()) {
+    match cli::run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("lightmeter: {error:#}");
-            ExitCode::FAILURE
+            cli::exit_code(&error)
         }
     }
 }

@@ -1,5 +1,27 @@
 //! The side that the operator sees: `/metrics` for Prometheus, `/healthz` while the process lives, `/readyz` while it takes
-//! requests. It has a listener of its own.
+//! requests, and the API under `/api/v1`, the only one of them that asks for a token. It has a listener of its own.
+//!
+//! `api` lists the API's routes; the handlers of a route stand in the file of its name. `auth` says who asks, `input` and
+//! `idempotency` read what is asked, `problem` answers what is refused, `openapi` describes it all.
+
+mod accounts;
+mod allocations;
+mod api;
+mod auth;
+mod clock;
+mod credits;
+mod estimate;
+mod idempotency;
+mod input;
+mod keys;
+mod openapi;
+mod plans;
+mod problem;
+mod settings;
+mod shapes;
+mod sites;
+mod transfers;
+mod usage;
 
 use std::sync::Arc;
 
@@ -15,10 +37,14 @@ use tokio::{net::TcpListener, sync::watch};
 use crate::{
     cache::tiers::Cache,
     develop::{Sources, pool::Pool},
+    meter::Meter,
     telemetry::metrics::{Metrics, Readings},
 };
 
-/// What is looked at.
+pub use api::Api;
+pub use auth::{OperatorToken, TokenError};
+
+/// What is looked at, and worked on.
 #[derive(Debug, Clone)]
 pub struct Admin {
     /// Counters.
@@ -29,8 +55,12 @@ pub struct Admin {
     pub sources: Arc<Sources>,
     /// Codec work.
     pub pool: Arc<Pool>,
+    /// Metering.
+    pub meter: Arc<Meter>,
     /// True once the process stops.
     pub stop: watch::Receiver<bool>,
+    /// What the API works on.
+    pub api: Api,
 }
 
 impl Admin {
@@ -43,11 +73,14 @@ impl Admin {
     }
 
     fn router(self) -> Router {
+        let api = self.api.clone().router();
         Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .with_state(self)
+            .merge(api)
+            .method_not_allowed_fallback(problem::no_such_method)
     }
 
     fn readings(&self) -> Readings {
@@ -60,12 +93,13 @@ impl Admin {
             queue_depth: self.pool.waiting(),
             codec_bytes: self.pool.memory_in_use(),
             original_bytes: self.sources.buffers_in_use(),
+            meter: self.meter.readings(),
         }
     }
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    match admin.metrics.render(admin.readings()) {
+    match admin.metrics.render(&admin.readings()) {
         Ok(text) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
@@ -74,7 +108,13 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 async fn ready(State(admin): State<Admin>) -> Response {
     if *admin.stop.borrow() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
+    } else if admin.meter.posting.is_failing() {
+        let problem = "the ledger cannot be used: images are served, usage is kept and posted later\n";
+        (StatusCode::SERVICE_UNAVAILABLE, problem).into_response()
     } else {
         "ready\n".into_response()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,15 @@
 //! Allocations (`billing.md` rules 10, 11): so many monthly credits of each period for one site, and one-time credits moved
 //! to it. A site without one draws on what is unallocated.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     amount::Microcredits,
     ledger::{Balance, Kind},
 };
 
 /// What is assigned to a site.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Allocation {
     /// Monthly credits a period: a cap.
     pub monthly: Microcredits,

@@ -177,7 +177,7 @@ pub struct Transfer {
 }
 
 /// Credits of both kinds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Balance {
     /// They end with the period.
     pub monthly: Microcredits,

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::amount::Microcredits;
 
 /// How a site's usage is rated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase")]
 pub enum Tariff {
     /// By image size and format, every 30 days (rules 3, 4).
     Variants,

@@ -1,7 +1,10 @@
 //! What is cached: a source's head (what is known of it), a source version's bytes, and variants. Variants carry their
 //! entity tag ready to send.
 
-use std::{fs::File, sync::Arc};
+use std::{
+    fs::File,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -145,7 +148,7 @@ pub struct VariantFacts {
 }
 
 /// A variant: image size × output format.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Variant {
     /// What is known of it.
     pub facts: VariantFacts,
@@ -153,6 +156,9 @@ pub struct Variant {
     pub etag: HeaderValue,
     /// Its bytes.
     pub body: StoredBody,
+    /// Until when, in Unix seconds, all that its delivery costs is known to be charged; 0 where that is not known. Only in
+    /// memory: it spares hits from asking.
+    pub charged_until: AtomicU64,
 }
 
 /// What is stored under a variant key.
@@ -177,7 +183,7 @@ impl Variant {
     #[must_use]
     pub fn stored(facts: VariantFacts, body: StoredBody) -> Self {
         let etag = HeaderValue::from_str(&facts.etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
-        Self { facts, etag, body }
+        Self { facts, etag, body, charged_until: AtomicU64::new(0) }
     }
 }
 

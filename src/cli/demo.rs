@@ -73,7 +73,7 @@ pub(super) async fn run(demo: Demo) -> anyhow::Result<()> {
     let config = demo_config(origin.local_addr()?, free_or_any(demo.listen).await, &scratch)?;
     let _lines = log::start(&config.log)?;
     tokio::spawn(axum::serve(origin, demo_origin()?).into_future());
-    let app = App::assemble(config)?;
+    let app = App::assemble(config).await?;
     let listeners = app.bind().await?;
     let edge = listeners.edge_addresses()?.first().copied().context("no address to serve on")?;
     print_welcome(edge, listeners.admin_address()?);

@@ -13,7 +13,7 @@ use crate::{
 pub(super) async fn serve(source: Source) -> anyhow::Result<()> {
     let config = source.read()?;
     let _lines = log::start(&config.log)?;
-    let app = App::assemble(config)?;
+    let app = App::assemble(config).await?;
     let listeners = app.bind().await?;
     for address in listeners.edge_addresses()? {
         tracing::info!(%address, "serving");
@@ -35,18 +35,22 @@ async fn watch_signals(source: Source, stopper: Stopper, reloader: Reloader) -> 
                 stopper.stop();
                 return stopped;
             }
-            _ = hang_up.recv() => reload(&source, &reloader),
+            _ = hang_up.recv() => reload(&source, &reloader).await,
         }
     }
 }
 
 /// A configuration that is not valid changes nothing: what runs goes on.
-fn reload(source: &Source, reloader: &Reloader) {
-    match source.read() {
-        Err(error) => tracing::error!(%error, "the configuration is not valid; the old one stays in effect"),
-        Ok(config) => {
-            let restart_needed = reloader.reload(&config);
-            tracing::info!(sites = config.sites.len(), "sites reloaded");
+async fn reload(source: &Source, reloader: &Reloader) {
+    let config = match source.read() {
+        Ok(config) => config,
+        Err(error) => return tracing::error!(%error, "the configuration is not valid; the old one stays in effect"),
+    };
+    let sites = config.sites.len();
+    match reloader.reload(config).await {
+        Err(error) => tracing::error!(%error, "the configuration cannot be taken in; the old one stays in effect"),
+        Ok(restart_needed) => {
+            tracing::info!(sites, "sites reloaded");
             if !restart_needed.is_empty() {
                 tracing::warn!(sections = restart_needed.join(", "), "these sections changed and need a restart");
             }

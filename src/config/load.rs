@@ -10,7 +10,11 @@ use std::{
 use serde::Deserialize;
 use url::{Host, Url};
 
-use super::schema::{Config, MIN_CACHE_BYTES, MIN_MEMORY_BUDGET, SiteConfig};
+use super::{
+    schema::{Config, MIN_CACHE_BYTES, MIN_MEMORY_BUDGET},
+    site::{Refusal, Taken, check_site, refuse},
+};
+use crate::billing::AccountId;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +50,7 @@ pub enum ConfigError {
 const ENVIRONMENT_PREFIX: &str = "LIGHTMETER__";
 
 /// Keys whose values are text even where they look like a number: a token of digits, say.
-const TEXT_KEYS: [&str; 5] = ["token", "token_file", "data_dir", "name", "level"];
+const TEXT_KEYS: [&str; 6] = ["token", "token_file", "data_dir", "file", "name", "level"];
 
 /// Reads `path`, lets the environment (`LIGHTMETER__EDGE__HTTP=…`) override its keys, and validates the result.
 ///
@@ -76,7 +80,7 @@ pub fn from_origin(
     site.insert("origin".to_owned(), origin.as_str().into());
     site.insert("allow_private_origin".to_owned(), is_local(origin).into());
     config.sites = vec![read(toml::Value::Table(site), "command line", "origin")?];
-    validate(&config).map_err(|(key, problem)| key_error("command line", &key, problem))?;
+    validate(&config).map_err(|refusal| key_error("command line", &refusal.key, refusal.problem))?;
     Ok(config)
 }
 
@@ -100,7 +104,7 @@ fn from_table(
         }
     }
     let config: Config = read(toml::Value::Table(table), source_name, "")?;
-    validate(&config).map_err(|(key, problem)| key_error(source_name, &key, problem))?;
+    validate(&config).map_err(|refusal| key_error(source_name, &refusal.key, refusal.problem))?;
     Ok(config)
 }
 
@@ -140,35 +144,45 @@ fn override_key(table: &mut toml::Table, name: &str, path: &str, value: &str) ->
     Ok(())
 }
 
-type Refusal = (String, String);
-
-fn refuse<T>(key: impl Into<String>, problem: impl Into<String>) -> Result<T, Refusal> {
-    Err((key.into(), problem.into()))
-}
-
 fn validate(config: &Config) -> Result<(), Refusal> {
     validate_limits(config)?;
-    let mut accounts = HashSet::new();
-    for account in &config.accounts {
-        if !accounts.insert(account.id.as_str()) {
-            return refuse("account.id", format!("{:?} stands twice: ids must differ", account.id));
-        }
-    }
-    let mut ids = HashSet::new();
-    let mut hosts = HashSet::new();
+    let accounts = validate_accounts(config)?;
+    let mut taken = Taken::default();
     for (position, site) in config.sites.iter().enumerate() {
-        let key = |name: &str| format!("site[{position}].{name}");
-        if site.id.is_empty() || !ids.insert(site.id.as_str()) {
-            return refuse(key("id"), format!("{:?} is empty or stands twice: ids must differ", site.id));
-        }
+        let at = |refusal: Refusal| Refusal { key: format!("site[{position}].{}", refusal.key), ..refusal };
+        check_site(site, &taken).map_err(at)?;
         if let Some(account) = &site.account
             && !accounts.contains(account.as_str())
         {
-            return refuse(key("account"), format!("there is no [[account]] with id = {account:?}"));
+            return refuse("account", format!("there is no [[account]] with id = {account:?}")).map_err(at);
         }
-        validate_site(site, &key, &mut hosts)?;
+        taken.take(site);
     }
     Ok(())
+}
+
+/// The accounts' ids.
+fn validate_accounts(config: &Config) -> Result<HashSet<&str>, Refusal> {
+    let catalogue = match config.plans.catalogue() {
+        Ok(catalogue) => catalogue,
+        Err(error) => return refuse("plans.file", error.to_string()),
+    };
+    let mut accounts = HashSet::new();
+    for (position, account) in config.accounts.iter().enumerate() {
+        let key = |name: &str| format!("account[{position}].{name}");
+        if let Err(bad) = account.id.parse::<AccountId>() {
+            return refuse(key("id"), bad.to_string());
+        }
+        if !accounts.insert(account.id.as_str()) {
+            return refuse(key("id"), format!("{:?} stands twice: ids must differ", account.id));
+        }
+        if catalogue.plan(&account.plan).is_none() {
+            let plans: Vec<_> = catalogue.plans.iter().map(|plan| plan.id.as_str()).collect();
+            let problem = format!("there is no plan {:?}: expected one of {}", account.plan, plans.join(", "));
+            return refuse(key("plan"), problem);
+        }
+    }
+    Ok(accounts)
 }
 
 fn validate_limits(config: &Config) -> Result<(), Refusal> {
@@ -193,61 +207,11 @@ fn validate_limits(config: &Config) -> Result<(), Refusal> {
     if config.admin.token.is_some() && config.admin.token_file.is_some() {
         return refuse("admin.token_file", "give either token or token_file, not both");
     }
-    if config.dev.test_clock {
-        return refuse("dev.test_clock", "this version has no test clock: must be false");
-    }
-    Ok(())
-}
-
-fn validate_site<'c>(
-    site: &'c SiteConfig,
-    key: &dyn Fn(&str) -> String,
-    hosts: &mut HashSet<&'c str>,
-) -> Result<(), Refusal> {
-    if site.hosts.is_empty() {
-        return refuse(key("hosts"), "needs at least one host, such as \"img.shop.example\" or \"*.shop.example\"");
-    }
-    for host in &site.hosts {
-        if host != "*" && !is_host_pattern(host) {
-            let problem =
-                format!("{host:?}: expected a lower-case host name, \"*.example.com\" or \"*\", without port");
-            return refuse(key("hosts"), problem);
-        }
-        if !hosts.insert(host) {
-            return refuse(key("hosts"), format!("{host:?} belongs to another site already"));
-        }
-    }
-    for source in &site.sources {
-        if source == "*" || !is_host_pattern(source) {
-            return refuse(
-                key("sources"),
-                format!("{source:?}: expected a host name or \"*.example.com\", without port"),
-            );
-        }
-    }
-    let origin = &site.origin;
-    let plain = origin.query().is_none()
-        && origin.fragment().is_none()
-        && origin.username().is_empty()
-        && origin.password().is_none();
-    if !matches!(origin.scheme(), "http" | "https") || origin.host().is_none() || !plain {
-        let problem = format!("{origin}: expected an http or https URL without user, query or fragment");
-        return refuse(key("origin"), problem);
-    }
-    if site.quality.is_some_and(|quality| !(1..=100).contains(&quality)) {
-        return refuse(key("quality"), "must be from 1 to 100");
-    }
     Ok(())
 }
 
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-}
-
-/// A host name as URLs write it (lower case, an IPv6 address in brackets), perhaps with `*.` before it.
-fn is_host_pattern(pattern: &str) -> bool {
-    let name = pattern.strip_prefix("*.").unwrap_or(pattern);
-    Host::parse(name).is_ok_and(|host| host.to_string() == name)
 }
 
 #[cfg(test)]
@@ -326,6 +290,20 @@ mod tests {
                 "site[0].account: ",
                 "[[account]]",
             ),
+            (
+                "[[site]]\nid='a b'\nhosts=['a.example']\norigin='https://a.example'",
+                "site[0].id: ",
+                "letters, digits and -._",
+            ),
+            (
+                "[[site]]\nid='a'\nhosts=['a.example']\norigin='https://a.example'\nessential_delivery='never'",
+                "site[0].essential_delivery: ",
+                "redirect",
+            ),
+            ("[[account]]\nid='a/b'", "account[0].id: ", "letters, digits and -._"),
+            ("[[account]]\nid='a'\n[[account]]\nid='a'", "account[1].id: ", "ids must differ"),
+            ("[[account]]\nid='a'\nplan='gold'", "account[0].plan: ", "free, starter"),
+            ("[plans]\nfile='/nowhere/plans.toml'", "plans.file: /nowhere/plans.toml: ", "cannot be read"),
             ("[images]\nmemory_budget='1MiB'", "images.memory_budget: ", "32MiB"),
             ("[images.avif]\nencoder='svt'", "images.avif.encoder: ", "libaom"),
         ];

@@ -1,12 +1,17 @@
 //! Typed, validated configuration. `load` reads a TOML file and the environment into [`Config`]; `schema` says what may
-//! stand in it, with every default; `units` reads sizes and durations. A value that passed [`load`] is trusted from there on.
+//! stand in it, with every default; `site` what a site must be, `plans` where the plan catalogue comes from; `units` reads sizes
+//! and durations. A value that passed [`load`] is trusted from there on.
 
 mod load;
+mod plans;
 mod schema;
+mod site;
 pub mod units;
 
 pub use load::{ConfigError, from_file, from_origin};
+pub use plans::PlansError;
 pub use schema::{
-    AccountConfig, Admin, AvifEncoder, Cache, Config, Dev, Edge, Essential, FirstView, Images, Log, LogFormat, Origin,
-    SiteConfig, Storage, Tariff,
+    AccountConfig, Admin, AvifEncoder, Billing, Cache, Config, Dev, Edge, Essential, EssentialDelivery, FirstView,
+    Images, Log, LogFormat, Origin, Plans, SiteConfig, Storage, Tariff,
 };
+pub use site::{Cause, MAX_BYTES_PER_CREDIT, Refusal, Taken, check_site};

@@ -1,12 +1,13 @@
 //! What may stand in the configuration, with the defaults. `config/lightmeter.toml` documents each key for operators;
 //! an unknown key is an error.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU64, path::PathBuf, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
 use super::units::{ByteSize, Span};
+use crate::billing::{self, BytesPerCredit};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -28,10 +29,14 @@ pub struct Config {
     pub origin: Origin,
     /// Bounds and settings of the codec work.
     pub images: Images,
+    /// Metering.
+    pub billing: Billing,
     /// Logs.
     pub log: Log,
     /// Switches for development.
     pub dev: Dev,
+    /// What accounts can subscribe to.
+    pub plans: Plans,
     /// Who the sites belong to.
     #[serde(rename = "account")]
     pub accounts: Vec<AccountConfig>,
@@ -220,6 +225,22 @@ pub enum AvifEncoder {
     Ravif,
 }
 
+/// `[billing]`
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Billing {
+    /// How long a variant waits for its charge to be durable before the original is served in its place.
+    pub charge_timeout: Span,
+    /// Charges remembered in memory, so that the ledger is not asked again.
+    pub known_charges: u64,
+}
+
+impl Default for Billing {
+    fn default() -> Self {
+        Self { charge_timeout: Span(Duration::from_secs(2)), known_charges: 1 << 18 }
+    }
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -253,8 +274,16 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dev {
-    /// Reserved: must be false.
+    /// Whether time stands where `POST /api/v1/test-clock` puts it; never in production.
     pub test_clock: bool,
+}
+
+/// `[plans]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Plans {
+    /// A file of plans and packs that takes the place of those compiled in.
+    pub file: Option<PathBuf>,
 }
 
 /// `[[account]]`
@@ -288,9 +317,15 @@ pub struct SiteConfig {
     /// How usage becomes credits.
     #[serde(default)]
     pub tariff: Tariff,
+    /// With the tariff `egress`: how many bytes a credit is.
+    #[serde(default)]
+    pub bytes_per_credit: Option<NonZeroU64>,
     /// What is served when the credits are gone.
     #[serde(default)]
     pub essential: Essential,
+    /// How originals are served then.
+    #[serde(default)]
+    pub essential_delivery: EssentialDelivery,
     /// What the first view of a variant gets.
     #[serde(default)]
     pub first_view: FirstView,
@@ -309,6 +344,19 @@ pub struct SiteConfig {
     /// Quality 1-100 for this site.
     #[serde(default)]
     pub quality: Option<u8>,
+}
+
+impl SiteConfig {
+    /// How it is rated by what it says itself: its account's plan may make another tariff of that (rule 20).
+    #[must_use]
+    pub fn billing_tariff(&self) -> billing::Tariff {
+        match self.tariff {
+            Tariff::Variants => billing::Tariff::Variants,
+            Tariff::Egress => billing::Tariff::Egress {
+                rate: self.bytes_per_credit.map_or_else(BytesPerCredit::default, BytesPerCredit),
+            },
+        }
+    }
 }
 
 fn one_hour() -> Span {
@@ -339,6 +387,17 @@ pub enum Essential {
     Live,
     /// What is already optimized.
     Local,
+}
+
+/// How originals are served in essential mode.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EssentialDelivery {
+    /// Through the edge.
+    #[default]
+    Stream,
+    /// By a redirect to the origin, where that is another host.
+    Redirect,
 }
 
 /// What the first view of a variant gets.

@@ -15,10 +15,7 @@ use super::{
 };
 use crate::{
     cache::object::{SourceFacts, SourceHead},
-    http::{
-        freshness::{Credentials, NotStorable, storable, varies_by_accept},
-        time::UnixSeconds,
-    },
+    http::freshness::{Credentials, NotStorable, storable, varies_by_accept},
     image::{
         format::{InputFormat, SNIFF_BYTES},
         why_original::WhyOriginal,
@@ -61,7 +58,7 @@ impl Sources {
         }
         let reserved = timeout(MEMORY_PATIENCE, self.buffers.reserve(needed)).await.ok().flatten();
         let reserved = reserved.ok_or(WhyOriginal::Busy)?;
-        Ok(Admitted { facts: facts_of(input, &response.headers, UnixSeconds::now(), spec.default_ttl), reserved })
+        Ok(Admitted { facts: facts_of(input, &response.headers, self.clock.now(), spec.default_ttl), reserved })
     }
 }
 
@@ -181,7 +178,7 @@ impl Intake<'_> {
         let whole = WholeSource { head: Arc::clone(&head), bytes: bytes.clone(), reserved: Arc::new(reserved) };
         fill.end(End::Whole(whole));
         // Who comes while it is written joins, unless he must validate it himself.
-        let _landing = Some(landing).filter(|_| head.facts.freshness.is_fresh(UnixSeconds::now()));
+        let _landing = Some(landing).filter(|_| head.facts.freshness.is_fresh(sources.clock.now()));
         sources.cache.put_body(body_key(spec.key, version), spec.name().body_text(version), bytes).await;
         sources.cache.save_head(spec.key, spec.name().text(), Arc::clone(&head)).await;
         if let Some(body) = sources.stored_body(spec, version).await {

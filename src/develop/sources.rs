@@ -22,6 +22,7 @@ use crate::{
         object::{SourceHead, StoredBody},
         tiers::Cache,
     },
+    clock::Clock,
     http::time::UnixSeconds,
     image::why_original::WhyOriginal,
     origin::{
@@ -109,6 +110,7 @@ pub struct Sources {
     pub(super) buffers: Budget,
     pub(super) max_body_bytes: u64,
     pub(super) remembered: Remembered,
+    pub(super) clock: Clock,
     origins: Arc<Origins>,
     flights: Arc<Flights<Obtained>>,
     too_large_ttl: Duration,
@@ -118,13 +120,20 @@ impl Sources {
     /// Originals fetched through `origins` and kept in `cache`; those on their way in take at most `buffer_bytes` together.
     /// That one is too large is remembered for `too_large_ttl`.
     #[must_use]
-    pub fn new(cache: Arc<Cache>, origins: Arc<Origins>, buffer_bytes: u64, too_large_ttl: Duration) -> Self {
+    pub fn new(
+        cache: Arc<Cache>,
+        origins: Arc<Origins>,
+        buffer_bytes: u64,
+        too_large_ttl: Duration,
+        clock: Clock,
+    ) -> Self {
         let max_body_bytes = origins.limits().max_body_bytes.0.min(buffer_bytes);
         Self {
             cache,
             buffers: Budget::new(buffer_bytes),
             max_body_bytes,
             remembered: Remembered::new(),
+            clock,
             origins,
             flights: Arc::default(),
             too_large_ttl,
@@ -183,7 +192,7 @@ impl Sources {
 
     /// The one fetch. The landing is dropped when all is stored, so that who comes later finds it in the cache.
     async fn bring(&self, spec: &SourceSpec, landing: Landing<Obtained>) {
-        let now = UnixSeconds::now();
+        let now = self.clock.now();
         let known = self.cache.head(spec.key, || spec.name().text()).await.filter(|head| self.has_body(spec, head));
         if let Some(head) = &known
             && head.facts.freshness.is_fresh(now)
@@ -204,7 +213,7 @@ impl Sources {
             Ok(response) => response,
             Err(error) => return landing.land(self.failed(spec, known.as_ref(), error)),
         };
-        let now = UnixSeconds::now();
+        let now = self.clock.now();
         match (response.status, known) {
             (StatusCode::NOT_MODIFIED, Some(head)) => {
                 let head = Arc::new(freshened(&head, &response.headers, now, spec.default_ttl));
@@ -262,7 +271,7 @@ impl Sources {
         tracing::warn!(site = &*spec.site, url = %spec.url, %error, "an origin gave no answer");
         // A busy edge is not the origin's failure.
         if error != FetchError::Busy {
-            let until = UnixSeconds::now().plus(self.origins.limits().failure_ttl.0);
+            let until = self.clock.now().plus(self.origins.limits().failure_ttl.0);
             self.remembered.failed(spec.key, error.clone(), until);
         }
         stand_in(known, error)
@@ -286,7 +295,7 @@ impl Sources {
     /// Remembers that an original is not kept.
     pub(super) fn remember_not_kept(&self, spec: &SourceSpec, why: WhyOriginal) {
         let ttl = if why == WhyOriginal::TooLarge { self.too_large_ttl } else { self.origins.limits().not_found_ttl.0 };
-        self.remembered.not_kept(spec.key, why, UnixSeconds::now().plus(ttl));
+        self.remembered.not_kept(spec.key, why, self.clock.now().plus(ttl));
     }
 
     async fn absent(&self, spec: &SourceSpec, response: OriginResponse, now: UnixSeconds) -> Obtained {

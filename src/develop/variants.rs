@@ -18,7 +18,7 @@ use crate::{
         object::{Make, SourceHead, StoredBody, StoredVariant, Variant, Verdict},
         tiers::Cache,
     },
-    http::time::UnixSeconds,
+    clock::Clock,
     image::{
         self, Developed as Picture, Effort, ImageError, Probe, Settings, format::OutputFormat,
         why_original::WhyOriginal,
@@ -94,6 +94,7 @@ pub struct Developer {
     undevelopable_ttl: std::time::Duration,
     refinements: Option<mpsc::Sender<RefineJob>>,
     metrics: Arc<Metrics>,
+    clock: Clock,
 }
 
 /// What a developer works with.
@@ -108,14 +109,16 @@ pub struct Tools {
     pub metrics: Arc<Metrics>,
     /// Where first-view AVIFs are put down to be made again; none to leave them as they are.
     pub refinements: Option<mpsc::Sender<RefineJob>>,
+    /// Tells the time.
+    pub clock: Clock,
 }
 
 impl Developer {
     /// A developer with its tools.
     #[must_use]
     pub fn new(tools: Tools, settings: Settings, undevelopable_ttl: std::time::Duration) -> Self {
-        let Tools { cache, sources, pool, metrics, refinements } = tools;
-        Self { cache, sources, pool, flights: Arc::default(), settings, undevelopable_ttl, refinements, metrics }
+        let Tools { cache, sources, pool, metrics, refinements, clock } = tools;
+        Self { cache, sources, pool, flights: Arc::default(), settings, undevelopable_ttl, refinements, metrics, clock }
     }
 
     /// Begins a job, or joins one under way; it goes on when all who wait go away. `None` where it would have to be begun
@@ -377,7 +380,7 @@ impl Developer {
         let current = self.cache.head(job.spec.key, || job.spec.name().text()).await;
         // A verdict on what has been replaced or removed meanwhile is of no use.
         if let Some(current) = current.filter(|current| current.version == source.head.version) {
-            let until = UnixSeconds::now().plus(self.undevelopable_ttl);
+            let until = self.clock.now().plus(self.undevelopable_ttl);
             let head = Arc::new(SourceHead { verdict: Some(Verdict { why, until }), ..(*current).clone() });
             self.cache.put_head(job.spec.key, job.spec.name().text(), head).await;
         }

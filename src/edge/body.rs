@@ -1,5 +1,9 @@
 //! Response bodies, and what is known when one is through: how many bytes the connection took. A body is handed over in
-//! pieces of at most 64 KiB, so that what was sent of an aborted download is known to within one piece.
+//! pieces, and the connection never holds more than 64 KiB of them that it has not taken: what was sent of an aborted
+//! download is known to within that.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     pin::Pin,
@@ -13,20 +17,21 @@ use futures_util::stream::{Stream, unfold};
 use http::{Method, StatusCode, uri::PathAndQuery};
 use http_body::{Body, Frame, SizeHint};
 
-use super::sites::Site;
+use super::{
+    piece::{Handover, PIECE_BYTES, Piece},
+    sites::Site,
+};
 use crate::{
     cache::object::{StoredBody, StoredFile},
     develop::fill::FillReader,
     develop::variants::Stages,
+    meter::SiteMeter,
     origin::{error::FetchError, fetch::OriginResponse},
     telemetry::{
         metrics::Metrics,
         outcome::{Delivered, Outcome},
     },
 };
-
-/// The most that is handed to a connection at once.
-const PIECE_BYTES: usize = 64 * 1024;
 
 /// How much of a file is read at once.
 const READ_BYTES: u64 = 256 * 1024;
@@ -47,7 +52,10 @@ type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 /// A response's body.
 pub struct EdgeBody {
     content: Content,
+    /// What is handed over to; none for a body that is no longer than the connection may hold anyway.
+    handover: Option<Arc<Handover>>,
     sent: u64,
+    meter: Option<Arc<SiteMeter>>,
     report: Option<Report>,
 }
 
@@ -71,7 +79,7 @@ impl EdgeBody {
     /// Bytes in memory.
     #[must_use]
     pub const fn whole(bytes: Bytes) -> Self {
-        Self { content: Content::Whole(bytes), sent: 0, report: None }
+        Self::of(Content::Whole(bytes))
     }
 
     /// `len` bytes of a stored body from `first` on; they must lie inside it.
@@ -113,7 +121,19 @@ impl EdgeBody {
     }
 
     fn pieces(pieces: Pieces, left: Option<u64>) -> Self {
-        Self { content: Content::Pieces { pieces, came: Bytes::new(), left }, sent: 0, report: None }
+        Self::of(Content::Pieces { pieces, came: Bytes::new(), left })
+    }
+
+    const fn of(content: Content) -> Self {
+        Self { content, handover: None, sent: 0, meter: None, report: None }
+    }
+
+    /// Counts what is handed over as a site's egress (`billing.md` rule 1): before it is, so that no client ever has more
+    /// than was counted.
+    #[must_use]
+    pub fn metered(mut self, meter: Option<Arc<SiteMeter>>) -> Self {
+        self.meter = meter;
+        self
     }
 
     /// Reports when the body is through, or dropped before.
@@ -136,18 +156,34 @@ fn file_pieces(file: Arc<StoredFile>, first: u64, len: u64) -> Pieces {
     }))
 }
 
-impl Body for EdgeBody {
-    type Data = Bytes;
-    type Error = BodyError;
+impl EdgeBody {
+    /// Waits until the connection may be given `len` bytes more.
+    fn poll_room(&mut self, len: usize, context: &Context<'_>) -> Poll<()> {
+        if self.handover.is_none() && !self.content.fits_in_one_piece() {
+            self.handover = Some(Arc::default());
+        }
+        self.handover.as_ref().map_or(Poll::Ready(()), |handover| handover.poll_room(len, context))
+    }
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let piece = match &mut self.content {
-            Content::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
-            Content::Whole(bytes) => bytes.split_to(bytes.len().min(PIECE_BYTES)),
-            Content::Pieces { pieces, came, left } => {
+    fn hand_over(&mut self, bytes: Bytes) -> Piece {
+        let len = bytes.len() as u64;
+        self.sent += len;
+        if let Some(meter) = &self.meter {
+            meter.count_egress(len);
+        }
+        match &self.handover {
+            Some(handover) => handover.hand_over(bytes),
+            None => Piece::unwatched(bytes),
+        }
+    }
+}
+
+impl Content {
+    /// Waits for something to hand over; how many bytes of it there are, at the most those of a piece. `None` at the end.
+    fn poll_some(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<usize, BodyError>>> {
+        let some = match self {
+            Self::Whole(bytes) => bytes,
+            Self::Pieces { pieces, came, .. } => {
                 while came.is_empty() {
                     match ready!(pieces.as_mut().poll_next(context)) {
                         None => return Poll::Ready(None),
@@ -155,15 +191,51 @@ impl Body for EdgeBody {
                         Some(Ok(piece)) => *came = piece,
                     }
                 }
-                let piece = came.split_to(came.len().min(PIECE_BYTES));
-                if let Some(left) = left {
-                    *left = left.saturating_sub(piece.len() as u64);
-                }
-                piece
+                came
             }
         };
-        self.sent += piece.len() as u64;
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        Poll::Ready((!some.is_empty()).then(|| Ok(some.len().min(PIECE_BYTES))))
+    }
+
+    /// Takes `len` bytes of what there is.
+    fn take(&mut self, len: usize) -> Bytes {
+        match self {
+            Self::Whole(bytes) => bytes.split_to(len),
+            Self::Pieces { came, left, .. } => {
+                if let Some(left) = left {
+                    *left = left.saturating_sub(len as u64);
+                }
+                came.split_to(len)
+            }
+        }
+    }
+
+    /// Whether all that is left is known to be no more.
+    const fn fits_in_one_piece(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.len() <= PIECE_BYTES,
+            Self::Pieces { left: Some(left), .. } => *left <= PIECE_BYTES as u64,
+            Self::Pieces { left: None, .. } => false,
+        }
+    }
+}
+
+impl Body for EdgeBody {
+    type Data = Piece;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Piece>, BodyError>>> {
+        let len = match ready!(self.content.poll_some(context)) {
+            None => return Poll::Ready(None),
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            Some(Ok(len)) => len,
+        };
+        ready!(self.poll_room(len, context));
+        let bytes = self.content.take(len);
+        Poll::Ready(Some(Ok(Frame::data(self.hand_over(bytes)))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -229,13 +301,24 @@ pub struct Told {
     pub origin_ms: Option<f64>,
     /// The codecs' stages.
     pub stages: Option<Stages>,
+    /// Whether the site pays for it: what is sent of it is counted (`billing.md` rule 1).
+    pub is_metered: bool,
 }
 
 impl Told {
     /// With nothing but the outcome known.
     #[must_use]
     pub const fn new(outcome: Outcome, delivered: Delivered) -> Self {
-        Self { outcome, delivered, source_len: None, saves: 0, content_len: None, origin_ms: None, stages: None }
+        Self {
+            outcome,
+            delivered,
+            source_len: None,
+            saves: 0,
+            content_len: None,
+            origin_ms: None,
+            stages: None,
+            is_metered: false,
+        }
     }
 }
 
@@ -245,6 +328,9 @@ impl Report {
         if let Some(site) = &self.site {
             let saved = if content_len == Some(sent) { saves } else { 0 };
             site.metrics.observe(outcome, delivered, sent, saved);
+            if let Some(meter) = &site.meter {
+                meter.count_request(saved);
+            }
         }
         self.metrics.observe_request(outcome, self.to_head);
         if self.logged {

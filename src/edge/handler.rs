@@ -12,17 +12,20 @@ use http::{HeaderMap, Method, Request, Response, Uri};
 
 use super::{
     body::{EdgeBody, Report, Told},
+    deliver,
     lookup::{Found, Wanted, find},
     miss::{self, Miss},
     passthrough,
     problem::Problem,
-    respond::{self, Answer, Context, Way},
+    respond::{Answer, Context, Way},
     sites::{Site, SiteTable},
 };
 use crate::{
     cache::tiers::Cache,
+    clock::Clock,
     develop::{Developer, Sources, sources::UrlKind},
     http::{check, forwarding, time::UnixSeconds},
+    meter::Meter,
     origin::fetch::Origins,
     request::{self, FormatChoice, ImageRequest, Target, key::SourceName, target::plain_image},
     telemetry::{
@@ -44,8 +47,12 @@ pub struct Edge {
     pub sources: Arc<Sources>,
     /// Makes variants.
     pub developer: Arc<Developer>,
+    /// What usage is counted with and paid by.
+    pub meter: Arc<Meter>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Tells the time.
+    pub clock: Clock,
     /// This installation's name.
     pub name: String,
     /// Whether requests are logged.
@@ -90,6 +97,7 @@ pub async fn handle(edge: Arc<Edge>, request: Request<RequestBody>, client: Sock
         Ok(answer) => answer,
         Err(problem) => (problem.into_response(), Told::new(Outcome::Error, Delivered::Other)),
     };
+    let meter = found_site.as_ref().and_then(|site| site.meter.clone()).filter(|_| told.is_metered);
     let report = Report {
         site: found_site,
         metrics: Arc::clone(&edge.metrics),
@@ -101,7 +109,7 @@ pub async fn handle(edge: Arc<Edge>, request: Request<RequestBody>, client: Sock
         status: response.status(),
         told,
     };
-    response.map(|body| body.reported(report))
+    response.map(|body| body.metered(meter).reported(report))
 }
 
 async fn serve(
@@ -124,7 +132,7 @@ async fn serve(
         host: &host,
         site: &site,
         started,
-        now: UnixSeconds::now(),
+        now: edge.clock.now(),
     };
     match image_wanted(&visit)? {
         Asked::Image(image) => serve_image(edge, &visit, &image).await,
@@ -177,12 +185,21 @@ fn is_known(edge: &Edge, visit: &Visit<'_>, image: &ImageRequest<'_>) -> bool {
     edge.cache.surely_holds(key)
 }
 
-/// Steps 4 to 7 for an image.
+/// Steps 4 to 8 for an image.
 async fn serve_image(edge: &Arc<Edge>, visit: &Visit<'_>, image: &ImageRequest<'_>) -> Result<Answer, Problem> {
-    let wanted = Wanted::new(visit.site, image, visit.headers);
+    let entitlement = visit.site.entitlement();
+    let mut wanted = Wanted::new(visit.site, image, visit.headers, entitlement);
     let context = visit.context(edge, image.format);
+    if let Some(answer) = deliver::redirect(visit, &wanted, context, &image.source)? {
+        return Ok(answer);
+    }
     match find(&edge.cache, &wanted, visit.now).await {
-        Found::Variant(variant, head) => return Ok(respond::variant(context, &variant, &head, Way::HIT)),
+        Found::Variant(variant, head) => {
+            match deliver::variant(edge, visit, &wanted, context, &variant, &head, Way::HIT).await {
+                Ok(answer) => return Ok(answer),
+                Err(why) => wanted.only_original = Some(why),
+            }
+        }
         Found::Original(why, head) => {
             if let Some(answer) = miss::stored_original(edge, &wanted, context, &head, why, Way::HIT).await {
                 return Ok(answer);

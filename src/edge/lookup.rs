@@ -1,4 +1,4 @@
-//! Step 5 of the request's way: is what is wanted in the cache? A hit in memory waits for nothing.
+//! Step 6 of the request's way: is what is wanted in the cache? A hit in memory waits for nothing.
 
 use std::sync::Arc;
 
@@ -9,11 +9,13 @@ use http::{
 
 use super::sites::Site;
 use crate::{
+    billing::Entitlement,
     cache::{
         key::CacheKey,
         object::{SourceHead, StoredVariant, Variant},
         tiers::Cache,
     },
+    config::Essential,
     http::{cache_control::CacheControl, time::UnixSeconds},
     image::why_original::WhyOriginal,
     request::{
@@ -33,13 +35,23 @@ pub(super) struct Wanted<'a> {
     pub(super) transform: Transform,
     /// Formats, best first.
     pub(super) candidates: Candidates,
-    /// Whether the client forbids changing it (RFC 9111, 5.2.1.6).
-    pub(super) as_it_is: bool,
+    /// Why the original is wanted, if it is: the client forbids changing it (RFC 9111, 5.2.1.6), or the site is in essential
+    /// mode and serves originals then.
+    pub(super) only_original: Option<WhyOriginal>,
+    /// What the site may do.
+    pub(super) entitlement: Entitlement,
+    /// What is done to the source in the request's own words: what an image size is charged by.
+    pub(super) asked: &'a Transform,
 }
 
 impl<'a> Wanted<'a> {
-    /// What a request for an image wants of a site (step 4: which formats its client takes).
-    pub(super) fn new(site: &'a Site, image: &'a ImageRequest<'_>, headers: &HeaderMap) -> Self {
+    /// What a request for an image wants of a site that may do so much (step 4: which formats its client takes).
+    pub(super) fn new(
+        site: &'a Site,
+        image: &'a ImageRequest<'_>,
+        headers: &HeaderMap,
+        entitlement: Entitlement,
+    ) -> Self {
         let name = SourceName { scope: &site.scope, source: image.source.as_str() };
         let mut transform = image.transform.clone();
         transform.quality.get_or_insert(site.quality);
@@ -49,7 +61,15 @@ impl<'a> Wanted<'a> {
             key: name.key(),
             transform,
             candidates: request::negotiate(accept, image.format),
-            as_it_is: headers.contains_key(CACHE_CONTROL) && CacheControl::of(headers).no_transform,
+            only_original: if headers.contains_key(CACHE_CONTROL) && CacheControl::of(headers).no_transform {
+                Some(WhyOriginal::NoTransform)
+            } else if entitlement == Entitlement::Essential && site.essential == Essential::Live {
+                Some(WhyOriginal::Essential)
+            } else {
+                None
+            },
+            entitlement,
+            asked: &image.transform,
         }
     }
 }
@@ -78,8 +98,8 @@ pub(super) async fn find(cache: &Cache, wanted: &Wanted<'_>, now: UnixSeconds) -
 
 /// Looks for what was made of a source that may be used.
 pub(super) async fn find_made(cache: &Cache, wanted: &Wanted<'_>, head: Arc<SourceHead>, now: UnixSeconds) -> Found {
-    if wanted.as_it_is {
-        return Found::Original(WhyOriginal::NoTransform, head);
+    if let Some(why) = wanted.only_original {
+        return Found::Original(why, head);
     }
     if let Some(why) = head.why_original(&wanted.transform, now) {
         return Found::Original(why, head);

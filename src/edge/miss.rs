@@ -1,4 +1,4 @@
-//! Step 6 of the request's way: what is wanted is not in the cache. Get the original, have it developed, and serve the
+//! Step 7 of the request's way: what is wanted is not in the cache. Get the original, have it developed, and serve the
 //! variant if it is ready in the time that the site's `first_view` gives, else the original.
 
 use std::{sync::Arc, time::Duration};
@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use url::Url;
 
 use super::{
+    deliver,
     handler::{Edge, Visit},
     lookup::{Found, Wanted, find_made},
     passthrough::{self, credentials},
@@ -13,7 +14,8 @@ use super::{
     respond::{self, Answer, Context, Way},
 };
 use crate::{
-    cache::object::SourceHead,
+    billing::Entitlement,
+    cache::object::{SourceHead, Variant},
     config::FirstView,
     develop::{
         Developed, Job, Obtained, Origination, SourceSpec, StoredSource,
@@ -129,16 +131,13 @@ impl Miss<'_> {
         let StoredSource { head, standing_in, cost } = stored;
         let way = Way { collapsed, ..way_from_stored(standing_in.is_some(), cost) };
         match find_made(&self.edge.cache, self.wanted, Arc::clone(&head), self.visit.now).await {
-            Found::Variant(variant, head) => {
-                return Ok(Some(respond::variant(self.context, &variant, &head, way)));
-            }
+            Found::Variant(variant, head) => return self.deliver_stored(&variant, &head, way).await,
             Found::Original(why, head) => return Ok(self.original(&head, why, way).await),
             Found::Source | Found::Nothing => {}
         }
         match self.develop(spec, Origination::Stored(Arc::clone(&head))).await {
             Developed::Variant(variant, head, stages) => {
-                let way = Way { stages: Some(stages), ..way };
-                Ok(Some(respond::variant(self.context, &variant, &head, way)))
+                self.deliver_stored(&variant, &head, Way { stages: Some(stages), ..way }).await
             }
             Developed::Original(why) => Ok(self.original(&head, why, way).await),
             // Work that was joined waited for a fetch that broke off; the original is here.
@@ -146,18 +145,33 @@ impl Miss<'_> {
         }
     }
 
+    /// Delivers a variant whose original is stored, or that original.
+    async fn deliver_stored(&self, variant: &Variant, head: &SourceHead, way: Way) -> Result<Option<Answer>, Problem> {
+        match self.deliver(variant, head, way).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(why) => Ok(self.original(head, why, way).await),
+        }
+    }
+
+    async fn deliver(&self, variant: &Variant, head: &SourceHead, way: Way) -> Result<Answer, WhyOriginal> {
+        deliver::variant(self.edge, self.visit, self.wanted, self.context, variant, head, way).await
+    }
+
     async fn original(&self, head: &SourceHead, why: WhyOriginal, way: Way) -> Option<Answer> {
         stored_original(self.edge, self.wanted, self.context, head, why, way).await
     }
 
     async fn serve_filling(&self, spec: &SourceSpec, fill: &Arc<Fill>, way: Way) -> Result<Option<Answer>, Problem> {
-        if fill.facts.no_transform || self.wanted.as_it_is {
-            return self.stream(spec, fill, WhyOriginal::NoTransform, way).await.map(Some);
+        let no_transform = fill.facts.no_transform.then_some(WhyOriginal::NoTransform);
+        if let Some(why) = self.wanted.only_original.or(no_transform) {
+            return self.stream(spec, fill, why, way).await.map(Some);
         }
         match self.develop(spec, Origination::Filling(Arc::clone(fill))).await {
             Developed::Variant(variant, head, stages) => {
-                let way = Way { stages: Some(stages), ..way };
-                Ok(Some(respond::variant(self.context, &variant, &head, way)))
+                match self.deliver(&variant, &head, Way { stages: Some(stages), ..way }).await {
+                    Ok(answer) => Ok(Some(answer)),
+                    Err(why) => self.stream(spec, fill, why, way).await.map(Some),
+                }
             }
             Developed::Original(why) => self.stream(spec, fill, why, way).await.map(Some),
             // It broke off before anything was sent: what is stored of it may still do.
@@ -179,6 +193,10 @@ impl Miss<'_> {
 
     /// Has the variant made, and waits for it as long as the site's `first_view` says, counted from the request's arrival.
     async fn develop(&self, spec: &SourceSpec, origination: Origination) -> Developed {
+        if self.wanted.entitlement == Entitlement::Essential {
+            // What is already made is served; nothing new is made (`billing.md` rule 15, `local`).
+            return Developed::Original(WhyOriginal::Essential);
+        }
         let developing = self.make(spec, origination);
         let patience = match self.visit.site.first_view {
             FirstView::Always => return developing.await,

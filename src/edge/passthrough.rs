@@ -90,7 +90,7 @@ async fn sniffed(
     if let Some(why) = why_not_shared(edge, visit, &response) {
         return Ok(straight(edge, visit, response, Some(why)));
     }
-    let wanted = Wanted::new(visit.site, &image, visit.headers);
+    let wanted = Wanted::new(visit.site, &image, visit.headers, visit.site.entitlement());
     let context = visit.context(edge, image.format);
     let miss = Miss { edge, visit, wanted: &wanted, context, url, url_kind: UrlKind::Any };
     let spec = miss.spec();

@@ -12,6 +12,8 @@ use http::{
     },
 };
 
+use url::Url;
+
 use super::{
     body::{EdgeBody, Told},
     sites::Site,
@@ -38,6 +40,9 @@ use crate::{
 const CACHE_STATUS: http::HeaderName = http::HeaderName::from_static("cache-status");
 const SERVER_TIMING: http::HeaderName = http::HeaderName::from_static("server-timing");
 const CDN_CACHE_CONTROL: http::HeaderName = http::HeaderName::from_static("cdn-cache-control");
+/// How long an original that is served in essential mode may be kept: recovery is seen soon (`billing.md` rule 15).
+const ESSENTIAL_TTL_SECONDS: u64 = 60;
+
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// What a response needs to know of its request.
@@ -114,6 +119,18 @@ pub(super) fn original(
     }
     let told = Told { source_len: Some(head.len), ..told(way, original_outcome(way), Delivered::Original(why)) };
     representation(context, headers, body, told)
+}
+
+/// Sends the visitor to the origin for an original in essential mode.
+pub(super) fn redirected(context: Context<'_>, url: &Url) -> Answer {
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(LOCATION, text(url.as_str().to_owned()));
+    headers.insert(CACHE_CONTROL, max_age(ESSENTIAL_TTL_SECONDS));
+    let why = WhyOriginal::Essential;
+    let way = Way { handling: Handling::Bypass, outcome: Outcome::Original, ..Way::HIT };
+    headers.insert(CACHE_STATUS, cache_status(context, way, None, why.name()));
+    headers.insert(CONTENT_LENGTH, 0.into());
+    (response(StatusCode::FOUND, headers, EdgeBody::empty()), told(way, Outcome::Original, Delivered::Original(why)))
 }
 
 /// An original on its way in: it is sent as it comes, whole.
@@ -252,6 +269,9 @@ fn told(way: Way, outcome: Outcome, delivered: Delivered) -> Told {
 
 /// What the origin said; a short lifetime for what the next view may get better, or what stands in for an origin that failed.
 fn cache_control(facts: &SourceFacts, site: &Site, way: Way, why: Option<WhyOriginal>) -> HeaderValue {
+    if why == Some(WhyOriginal::Essential) {
+        return max_age(ESSENTIAL_TTL_SECONDS.min(facts.freshness.lifetime));
+    }
     // Another client may not forbid what this one did.
     let is_clients_wish = why == Some(WhyOriginal::NoTransform) && !facts.no_transform;
     if is_clients_wish || why.is_some_and(WhyOriginal::is_passing) || way.outcome == Outcome::Stale {
@@ -261,7 +281,11 @@ fn cache_control(facts: &SourceFacts, site: &Site, way: Way, why: Option<WhyOrig
 }
 
 fn passing_cache_control(site: &Site, lifetime: u64) -> HeaderValue {
-    text(format!("public, max-age={}", site.fallback_ttl.as_secs().min(lifetime)))
+    max_age(site.fallback_ttl.as_secs().min(lifetime))
+}
+
+fn max_age(seconds: u64) -> HeaderValue {
+    text(format!("public, max-age={seconds}"))
 }
 
 fn cache_status(context: Context<'_>, way: Way, freshness: Option<&Freshness>, detail: &str) -> HeaderValue {

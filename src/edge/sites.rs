@@ -6,7 +6,9 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::{
-    config::{Config, FirstView, SiteConfig},
+    billing::Entitlement,
+    config::{Config, Essential, EssentialDelivery, FirstView, SiteConfig},
+    meter::SiteMeter,
     origin::{address::AddressPolicy, fetch::OriginRules, url_guard::AllowedHosts},
     request::SourceRef,
     telemetry::metrics::{Metrics, SiteMetrics},
@@ -34,6 +36,12 @@ pub struct Site {
     pub fallback_ttl: Duration,
     /// Quality where a request names none.
     pub quality: u8,
+    /// What is served when the credits are gone.
+    pub essential: Essential,
+    /// How originals are served then.
+    pub essential_delivery: EssentialDelivery,
+    /// What its usage is counted with; none where nobody pays.
+    pub meter: Option<Arc<SiteMeter>>,
     /// Its counters.
     pub metrics: SiteMetrics,
 }
@@ -53,7 +61,7 @@ pub struct SiteTable {
 pub struct BadSource(String, String);
 
 impl Site {
-    fn new(site: &SiteConfig, config: &Config, metrics: &Metrics) -> Self {
+    fn new(site: &SiteConfig, config: &Config, metrics: &Metrics, meter: Option<Arc<SiteMeter>>) -> Self {
         let share = Arc::new(Semaphore::new((config.origin.max_requests / SITE_PART).max(1)));
         let policy = if site.allow_private_origin { AddressPolicy::PrivateAllowed } else { AddressPolicy::PublicOnly };
         Self {
@@ -65,6 +73,9 @@ impl Site {
             default_ttl: site.default_ttl.0,
             fallback_ttl: site.fallback_ttl.0,
             quality: site.quality.unwrap_or(config.images.quality),
+            essential: site.essential,
+            essential_delivery: site.essential_delivery,
+            meter,
             metrics: metrics.site(&site.id),
         }
     }
@@ -73,6 +84,19 @@ impl Site {
     #[must_use]
     pub fn is_on_origin(&self, url: &Url) -> bool {
         url.as_str().strip_prefix(&self.origin).is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// What the site may do: one atomic read. A site that nobody pays for may do anything.
+    #[must_use]
+    pub fn entitlement(&self) -> Entitlement {
+        self.meter.as_ref().map_or(Entitlement::Optimize, |meter| meter.entitlement())
+    }
+
+    /// What a source is called in charges: one on the site's own origin has the same name as its path has, however it was
+    /// asked for.
+    #[must_use]
+    pub fn charged_name<'s>(&self, source: &'s str) -> &'s str {
+        source.strip_prefix(&self.origin).filter(|path| path.starts_with('/')).unwrap_or(source)
     }
 
     /// The URL of a source. A path is appended to the origin's; it cannot climb out of it.
@@ -97,12 +121,17 @@ impl Site {
 }
 
 impl SiteTable {
-    /// The table of all sites in `config`.
+    /// The table of `sites`; `meter` gives each the meter that its usage is counted with, if it has one.
     #[must_use]
-    pub fn new(config: &Config, metrics: &Metrics) -> Self {
+    pub fn new<'c>(
+        sites: impl IntoIterator<Item = &'c SiteConfig>,
+        config: &Config,
+        metrics: &Metrics,
+        meter: impl Fn(&SiteConfig) -> Option<Arc<SiteMeter>>,
+    ) -> Self {
         let mut table = Self::default();
-        for site_config in &config.sites {
-            let site = Arc::new(Site::new(site_config, config, metrics));
+        for site_config in sites {
+            let site = Arc::new(Site::new(site_config, config, metrics, meter(site_config)));
             for host in &site_config.hosts {
                 match host.strip_prefix("*.") {
                     Some(suffix) => {
@@ -143,7 +172,8 @@ mod tests {
     use std::borrow::Cow;
 
     fn table(text: &str) -> SiteTable {
-        SiteTable::new(&toml::from_str(text).unwrap(), &Metrics::new().unwrap())
+        let config: Config = toml::from_str(text).unwrap();
+        SiteTable::new(&config.sites, &config, &Metrics::new().unwrap(), |_| None)
     }
 
     fn site_text(id: &str, hosts: &str, origin: &str) -> String {
@@ -169,6 +199,20 @@ mod tests {
     fn the_star_serves_what_nobody_else_does() {
         let table = table(&site_text("any", "['*']", "https://a.example"));
         assert!(table.find("whatever.example").is_some() && table.find("127.0.0.1").is_some());
+    }
+
+    #[test]
+    fn a_source_on_the_own_origin_is_charged_under_its_path() {
+        let table = table(&site_text("s", "['*']", "https://a.example/base/"));
+        let site = table.find("x").unwrap();
+        for (source, name) in [
+            ("/a.jpg", "/a.jpg"),
+            ("https://a.example/base/a.jpg", "/a.jpg"),
+            ("https://a.example/basement/a.jpg", "https://a.example/basement/a.jpg"),
+            ("https://b.example/a.jpg", "https://b.example/a.jpg"),
+        ] {
+            assert_eq!(site.charged_name(source), name);
+        }
     }
 
     #[test]

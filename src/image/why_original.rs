@@ -34,6 +34,10 @@ pub enum WhyOriginal {
     Redirect,
     /// The origin answered with a status other than 200.
     Status,
+    /// The site's credits are gone (`billing.md` rule 15).
+    Essential,
+    /// What a variant costs cannot be charged now.
+    LedgerUnavailable,
 }
 
 impl WhyOriginal {
@@ -55,6 +59,8 @@ impl WhyOriginal {
             Self::NotImage => "not-image",
             Self::Redirect => "redirect",
             Self::Status => "status",
+            Self::Essential => "essential",
+            Self::LedgerUnavailable => "ledger-unavailable",
         }
     }
 
@@ -62,6 +68,15 @@ impl WhyOriginal {
     /// original.
     #[must_use]
     pub const fn is_passing(self) -> bool {
-        matches!(self, Self::Deadline | Self::Busy | Self::Broken | Self::TooLarge | Self::Unsupported)
+        matches!(
+            self,
+            Self::Deadline
+                | Self::Busy
+                | Self::Broken
+                | Self::TooLarge
+                | Self::Unsupported
+                | Self::Essential
+                | Self::LedgerUnavailable
+        )
     }
 }

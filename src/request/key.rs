@@ -118,6 +118,34 @@ pub fn work_key(
     hasher.finish()
 }
 
+/// The two names of an image size (`billing.md` rule 4): what was asked for, and what came of it in pixels. Neither depends on
+/// the site's origin, its settings or the source's content, so nothing of these makes a size another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SizeNames {
+    /// Source and transform, as the request has them.
+    pub requested: [u8; 16],
+    /// Source, the variant's pixels across and down, and what else was done to them.
+    pub pixels: [u8; 16],
+}
+
+/// Names an image size of a site. `pixels` is the variant's size where it is known; where not, both names are the same.
+#[must_use]
+pub fn size_names(site: &str, source: &str, transform: &Transform, pixels: Option<(u32, u32)>) -> SizeNames {
+    let name = |kind: &str, transform: &Transform| {
+        let hasher = KeyHasher::new().text(kind).text(site).text(source).bytes(&transform_bytes(transform));
+        *hasher.finish().as_bytes()
+    };
+    let requested = name("requested size", transform);
+    let Some((width, height)) = pixels else { return SizeNames { requested, pixels: requested } };
+    // Where nothing is cut or filled, how it came to its size makes no difference.
+    let fit = match transform.fit {
+        Fit::ScaleDown | Fit::Contain => Fit::ScaleDown,
+        cut @ (Fit::Cover | Fit::Crop | Fit::Pad) => cut,
+    };
+    let of_pixels = Transform { width: Some(width), height: Some(height), fit, ..transform.clone() };
+    SizeNames { requested, pixels: name("pixels", &of_pixels) }
+}
+
 /// A canonical transform as bytes, each field at its place, absent ones as 0 (which no field's value is).
 fn transform_bytes(transform: &Transform) -> [u8; 24] {
     let Transform { width, height, fit, gravity, dpr, quality, background, rotate, animation } = transform;
@@ -182,6 +210,22 @@ mod tests {
             }
         }
         assert!(keys.insert(variant_key(name.key(), SourceVersion::of(b"y"), &transforms[0], OutputFormat::Avif)));
+    }
+
+    #[test]
+    fn what_leads_to_the_same_pixels_is_the_same_size() {
+        let asked = |width| Transform { width: Some(width), ..Transform::default() };
+        let names = |transform: &Transform, pixels| size_names("shop", "/a.jpg", transform, Some(pixels));
+        let (larger, largest) = (names(&asked(5_000), (800, 600)), names(&asked(6_000), (800, 600)));
+        assert_ne!(larger.requested, largest.requested);
+        assert_eq!(larger.pixels, largest.pixels);
+        // New content of other dimensions: what was asked for is still the same.
+        let changed = names(&asked(5_000), (1_000, 750));
+        assert_eq!(changed.requested, larger.requested);
+        assert_ne!(changed.pixels, larger.pixels);
+        let cut = Transform { height: Some(600), fit: Fit::Cover, ..asked(800) };
+        assert_ne!(names(&cut, (800, 600)).pixels, larger.pixels);
+        assert_ne!(size_names("shop", "/b.jpg", &asked(5_000), Some((800, 600))).pixels, larger.pixels);
     }
 
     #[test]

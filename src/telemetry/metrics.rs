@@ -8,7 +8,10 @@ use prometheus::{
     Registry, TextEncoder, core::Collector,
 };
 
-use super::outcome::{Delivered, Outcome};
+use super::{
+    billing::{BillingMetrics, MeterReadings},
+    outcome::{Delivered, Outcome},
+};
 use crate::image::format::OutputFormat;
 
 /// From a hit in memory to an origin at its limit.
@@ -38,6 +41,8 @@ pub struct Metrics {
     cache_corrupt: IntCounter,
     queue_depth: IntGauge,
     memory_in_use: IntGaugeVec,
+    /// What concerns money.
+    pub billing: BillingMetrics,
 }
 
 /// The series of one site.
@@ -50,7 +55,7 @@ pub struct SiteMetrics {
 }
 
 /// What is read off the parts of the program when somebody looks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Readings {
     /// Entries and bytes in memory.
     pub memory: (u64, u64),
@@ -66,6 +71,8 @@ pub struct Readings {
     pub codec_bytes: u64,
     /// Memory of originals on their way in, in bytes.
     pub original_bytes: u64,
+    /// How metering goes.
+    pub meter: MeterReadings,
 }
 
 impl Metrics {
@@ -114,6 +121,7 @@ impl Metrics {
             )?,
             queue_depth: IntGauge::new("lightmeter_queue_depth", "Codec jobs in line.")?,
             memory_in_use: gauges("memory_budget_in_use_bytes", "Memory budget in use.", &["part"])?,
+            billing: BillingMetrics::new(&registry)?,
             registry,
         };
         metrics.register(durations)?;
@@ -175,14 +183,14 @@ impl Metrics {
     ///
     /// # Errors
     /// Where a series cannot be written, which none can by its type.
-    pub fn render(&self, readings: Readings) -> Result<Vec<u8>, prometheus::Error> {
+    pub fn render(&self, readings: &Readings) -> Result<Vec<u8>, prometheus::Error> {
         self.take(readings);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
     }
 
-    fn take(&self, readings: Readings) {
+    fn take(&self, readings: &Readings) {
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         for (tier, (entries, bytes)) in [("memory", readings.memory), ("disk", readings.disk)] {
             self.cache_entries.with_label_values(&[tier]).set(gauge(entries));
@@ -193,6 +201,7 @@ impl Metrics {
         self.queue_depth.set(gauge(readings.queue_depth as u64));
         self.memory_in_use.with_label_values(&["codecs"]).set(gauge(readings.codec_bytes));
         self.memory_in_use.with_label_values(&["originals"]).set(gauge(readings.original_bytes));
+        self.billing.take(&readings.meter);
     }
 }
 
@@ -235,8 +244,13 @@ mod tests {
             queue_depth: 0,
             codec_bytes: 0,
             original_bytes: 0,
+            meter: MeterReadings {
+                unposted: vec![("shop".to_owned(), 7)],
+                lag_seconds: 0.5,
+                is_ledger_available: true,
+            },
         };
-        let text = String::from_utf8(metrics.render(readings).unwrap()).unwrap();
+        let text = String::from_utf8(metrics.render(&readings).unwrap()).unwrap();
         for line in [
             "lightmeter_requests_total{outcome=\"hit\",site=\"shop\"} 1",
             "lightmeter_delivered_total{format=\"avif\",site=\"shop\"} 1",
@@ -245,6 +259,10 @@ mod tests {
             "lightmeter_request_duration_seconds_bucket{outcome=\"hit\",le=\"0.0001\"} 1",
             "lightmeter_cache_evictions_total{tier=\"disk\"} 3",
             "lightmeter_cache_bytes{tier=\"disk\"} 4096",
+            "lightmeter_unposted_bytes{site=\"shop\"} 7",
+            "lightmeter_posting_lag_seconds 0.5",
+            "lightmeter_ledger_available 1",
+            "lightmeter_ledger_errors_total{operation=\"post\"} 0",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -10,14 +10,19 @@
 
 mod harness;
 
+mod account_life;
 mod cache_lifetime;
 mod coalescing;
 mod crash;
 mod demo;
 mod disk;
+mod egress;
+mod essential;
 mod failures;
 mod first_view;
 mod formats;
+mod kills;
+mod ledger_faults;
 mod memory;
 mod operations;
 mod options;
@@ -29,3 +34,4 @@ mod routing;
 mod sharing;
 mod sources;
 mod ssrf;
+mod variant_charges;

@@ -26,7 +26,7 @@ pub(super) struct Directory {
     /// Begins the names of what this process writes to `tmp/`: whatever else is there was left behind.
     run: String,
     writes: AtomicU64,
-    _lock: File,
+    lock: File,
 }
 
 /// A file in `tmp/`, removed when dropped.
@@ -37,6 +37,13 @@ impl Drop for TempFile {
     fn drop(&mut self) {
         // Where it was renamed there is nothing left to remove.
         let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that is just being started has the file open too, until it runs.
+        let _ = self.lock.unlock();
     }
 }
 
@@ -58,7 +65,7 @@ impl Directory {
         })?;
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let run = format!("{:x}-{:x}-", since_epoch.as_nanos(), std::process::id());
-        Ok(Self { root: root.to_owned(), run, writes: AtomicU64::new(0), _lock: lock })
+        Ok(Self { root: root.to_owned(), run, writes: AtomicU64::new(0), lock })
     }
 
     /// Opens an entry's file; a symbolic link in its place is an error.

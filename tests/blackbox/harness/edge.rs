@@ -75,6 +75,13 @@ impl Edge {
         Self::start_in(home, setup).await
     }
 
+    /// Kills it and starts it again on the same ports, with the same configuration, while its clients go on.
+    pub(crate) async fn kill_and_start(&mut self) {
+        self.kill();
+        self.child = spawn(self.home.path());
+        assert!(is_ready(&mut self.child, self.admin).await, "it did not start again");
+    }
+
     /// Changes the configuration file; it takes effect when the edge is told.
     pub(crate) fn rewrite(&self, setup: &Setup) {
         let text = setup.text(self.http, self.admin, &self.data_dir());
@@ -108,7 +115,12 @@ impl Edge {
 
     /// A GET on the operator's side.
     pub(crate) fn admin(&self, path: &str) -> Request {
-        Request::new(&self.client, Method::GET, &format!("http://{}{path}", self.admin))
+        self.admin_request(Method::GET, path)
+    }
+
+    /// A request on the operator's side.
+    pub(crate) fn admin_request(&self, method: Method, path: &str) -> Request {
+        Request::new(&self.client, method, &format!("http://{}{path}", self.admin))
     }
 
     /// The sum of all series of a metric that carry these labels.

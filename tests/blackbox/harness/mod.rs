@@ -1,7 +1,9 @@
 //! What the black-box tests are made with: `edge` runs the program, `setup` writes its configuration, `origin` is a real
-//! server behind it, `request` and `raw` are its clients, `decode` and `av1` look at what it delivers with decoders of their
+//! server behind it, `request` and `raw` are its clients, `api` asks the
+//! operator's side, `decode` and `av1` look at what it delivers with decoders of their
 //! own, `pictures` are what it is given, `disk` is what it left on disk, `wait` polls with a deadline.
 
+pub(crate) mod api;
 pub(crate) mod av1;
 pub(crate) mod decode;
 pub(crate) mod disk;

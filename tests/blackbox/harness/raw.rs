@@ -21,6 +21,27 @@ impl Raw {
         raw
     }
 
+    /// Likewise; `None` where nobody listens or the connection breaks at once.
+    pub(crate) async fn try_send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Option<Self> {
+        let mut raw = Self(TcpStream::connect(address).await.ok()?);
+        raw.0.write_all(bytes.as_ref()).await.ok()?;
+        Some(raw)
+    }
+
+    /// Goes away without a goodbye: the other side finds the connection reset.
+    pub(crate) fn reset(self) {
+        self.0.set_zero_linger().unwrap();
+    }
+
+    /// Reads what has been sent already: until nothing more comes, from a side that cannot send.
+    pub(crate) async fn take_what_is_there(&mut self) -> u64 {
+        let (mut taken, mut buffer) = (0, vec![0; 256 * 1024]);
+        while let Ok(Ok(read @ 1..)) = timeout(Duration::from_millis(200), self.0.read(&mut buffer)).await {
+            taken += read as u64;
+        }
+        taken
+    }
+
     /// Sends more. That the other side has closed already is no matter.
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = timeout(DEADLINE, self.0.write_all(bytes.as_ref())).await.expect("nobody reads");

@@ -92,6 +92,10 @@ impl Reply {
     }
 
     /// The head comes when the gate opens; a gate that is never opened hangs.
+    pub(crate) fn max_age(self, seconds: u64) -> Self {
+        self.header("cache-control", &format!("max-age={seconds}"))
+    }
+
     pub(crate) fn behind(mut self, gate: &Gate) -> Self {
         self.gate = Some(gate.clone());
         self

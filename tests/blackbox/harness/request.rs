@@ -8,7 +8,10 @@ use reqwest::{
     header::{ACCEPT, HOST, HeaderMap},
 };
 
-use super::decode::{Seen, decode};
+use super::{
+    decode::{Seen, decode},
+    setup::TOKEN,
+};
 
 /// What Chromium asks for in an `<img>`.
 pub(crate) const CHROMIUM: &str = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8";
@@ -64,6 +67,19 @@ impl Request {
     pub(crate) fn body(mut self, body: impl Into<reqwest::Body>) -> Self {
         self.builder = self.builder.body(body);
         self
+    }
+
+    /// With the operator's token.
+    pub(crate) fn authorized(self) -> Self {
+        self.bearer(TOKEN)
+    }
+
+    pub(crate) fn bearer(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub(crate) fn json(self, body: &serde_json::Value) -> Self {
+        self.header("content-type", "application/json").body(body.to_string())
     }
 
     /// Sends it and waits for the head only.
@@ -142,6 +158,12 @@ impl Answer {
 
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.to_vec()).unwrap()
+    }
+
+    /// The body as JSON; the response must be a success.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        assert!(self.status.is_success(), "{self:?}");
+        serde_json::from_slice(&self.body).unwrap()
     }
 
     /// The `detail` of a problem document, which it must be.

@@ -7,10 +7,14 @@ use super::Origin;
 /// The host of the site that [`Setup::of`] sets up.
 pub(crate) const HOST: &str = "shop.test";
 
+/// The operator's token.
+pub(crate) const TOKEN: &str = "the-operators-own-token";
+
 /// A configuration: keys of sections, and sites, each value as TOML.
 #[derive(Clone, Default)]
 pub(crate) struct Setup {
     keys: BTreeMap<String, BTreeMap<String, String>>,
+    accounts: Vec<(String, String)>,
     sites: Vec<BTreeMap<String, String>>,
 }
 
@@ -23,6 +27,22 @@ impl Setup {
     /// One site, [`HOST`], in front of `origin`; its first views wait for their variant.
     pub(crate) fn of(origin: &Origin) -> Self {
         Self::empty().with_site("shop", &[HOST], &origin.url())
+    }
+
+    /// Like [`Self::of`], and the account `acme` on the free plan pays for it by `tariff`. The API takes [`TOKEN`].
+    pub(crate) fn paid(origin: &Origin, tariff: &str) -> Self {
+        Self::of(origin).account("acme", "free").site("account", "'acme'").site("tariff", &format!("'{tariff}'"))
+    }
+
+    /// Like [`Self::paid`], at a time that stands until a test sets another.
+    pub(crate) fn paid_at_standing_time(origin: &Origin, tariff: &str) -> Self {
+        Self::paid(origin, tariff).set("dev.test_clock", "true")
+    }
+
+    /// An account.
+    pub(crate) fn account(mut self, id: &str, plan: &str) -> Self {
+        self.accounts.push((id.to_owned(), plan.to_owned()));
+        self.set("admin.token", &format!("'{TOKEN}'"))
     }
 
     /// One more site, likewise.
@@ -59,6 +79,9 @@ impl Setup {
         for (section, keys) in &placed.keys {
             writeln!(text, "[{section}]").unwrap();
             write_keys(&mut text, keys);
+        }
+        for (id, plan) in &placed.accounts {
+            writeln!(text, "[[account]]\nid = '{id}'\nplan = '{plan}'").unwrap();
         }
         for site in &placed.sites {
             writeln!(text, "[[site]]").unwrap();
