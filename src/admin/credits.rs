@@ -43,10 +43,10 @@ pub(super) struct PackSold {
     /// The pack.
     #[schema(value_type = shapes::PackId)]
     pack: String,
-    /// What for; the pack's name if left out.
+    /// What for; the pack's name if left out or empty.
     #[serde(default)]
-    #[schema(value_type = Option<String>, nullable = false, max_length = 200)]
-    reference: Option<Reference>,
+    #[schema(value_type = String, required = false, max_length = 200)]
+    reference: Reference,
 }
 
 /// Credits to be given: an amount, or a pack.
@@ -69,7 +69,7 @@ impl CreditsToGive {
                 let pack = catalogue
                     .pack(&pack)
                     .ok_or_else(|| Problem::field("pack", format!("there is no pack {pack:?}")))?;
-                let reference = reference.map_or_else(|| pack.id.clone(), |reference| reference.0);
+                let reference = if reference.0.is_empty() { pack.id.clone() } else { reference.0 };
                 Ok(Grant { account, kind: Kind::OneTime, amount: pack.credits, reference })
             }
         }
@@ -158,6 +158,7 @@ mod tests {
     fn credits_that_are_neither_are_refused_by_field() {
         for (json, field) in [
             (r#"{"pack":"pack-10k","amount":"5"}"#, "amount: unknown field"),
+            (r#"{"pack":"pack-10k","reference":null}"#, "reference: invalid type: null"),
             (r#"{"pack":"gold"}"#, "pack: there is no pack"),
             (r#"{"kind":"yearly","amount":"5"}"#, "kind: unknown variant `yearly`"),
             (r#"{"kind":"monthly","amount":"0"}"#, "amount: must be more than zero"),

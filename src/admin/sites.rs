@@ -206,7 +206,8 @@ pub(super) async fn list(
     let after = query.after.as_ref().map(SiteId::as_str);
     let limit = query.limit.get();
     let page = api.ledger.sites(account.as_ref(), after, limit, api.clock.timestamp()).await?;
-    let mut sites: Vec<Site> = page.items.into_iter().filter_map(|view| Site::new(&view, &api.directory).ok()).collect();
+    let mut sites: Vec<Site> =
+        page.items.into_iter().filter_map(|view| Site::new(&view, &api.directory).ok()).collect();
     if account.is_none() {
         sites.extend(nobodys(&api.directory, after));
     }

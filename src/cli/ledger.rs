@@ -1,19 +1,19 @@
 //! `ledger`: looks at the database itself, beside a running instance or without one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::{
     Environment, exit,
     output::{self, Column},
 };
 use crate::{
-    billing::Catalogue,
+    billing::{Catalogue, Microcredits},
     config,
-    store::{Durability, Ledger as Store, Verification},
+    store::{Disagreement, Durability, Ledger as Store, LedgerError, Verification},
 };
 
 /// The database's name in the data directory.
@@ -68,31 +68,61 @@ impl Ledger {
     pub(super) async fn run(self, environment: &Environment) -> anyhow::Result<()> {
         let Action::Verify { place, json } = self.action;
         let path = place.find(environment)?;
-        let place = || format!("{}: cannot be audited", path.display());
-        let store = Store::open(&path, Catalogue::shipped()?, Durability::Disk).await.with_context(place)?;
-        let found = store.verify().await.with_context(place)?;
-        output::print(&if json { output::json(&as_json(&found).to_string()) } else { for_people(&found) })?;
+        let found = audit(&path, Catalogue::shipped()?).await;
+        // What a ledger's error comes from stands in its words already.
+        let found = found.map_err(|error| anyhow!("{}: cannot be audited: {error}", path.display()))?;
+        output::print(&if json { as_json(&found)? } else { for_people(&found) })?;
         anyhow::ensure!(found.agrees(), "{}: the ledger does not agree with itself", path.display());
         Ok(())
     }
 }
 
-fn as_json(found: &Verification) -> Value {
-    let disagreements = found.disagreements.iter().map(|disagreement| {
-        json!({ "what": disagreement.what, "kept": disagreement.kept, "computed": disagreement.computed })
-    });
-    json!({
-        "agrees": found.agrees(),
-        "transfers": found.transfers,
-        "accounts": found.accounts,
-        "sum": found.sum,
-        "issued": found.issued,
-        "spent": found.spent,
-        "expired": found.expired,
-        "withdrawn": found.withdrawn,
-        "left": found.left,
-        "disagreements": disagreements.collect::<Vec<_>>(),
-    })
+async fn audit(path: &Path, catalogue: Catalogue) -> Result<Verification, LedgerError> {
+    Store::open(path, catalogue, Durability::Disk).await?.verify().await
+}
+
+/// What was found, for machines.
+#[derive(Debug, Serialize)]
+struct Report<'v> {
+    agrees: bool,
+    transfers: u64,
+    accounts: u64,
+    issued: Microcredits,
+    spent: Microcredits,
+    expired: Microcredits,
+    withdrawn: Microcredits,
+    left: Microcredits,
+    sum: Microcredits,
+    disagreements: Vec<Wrong<'v>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Wrong<'v> {
+    what: &'v str,
+    kept: Microcredits,
+    computed: Microcredits,
+}
+
+impl<'v> From<&'v Disagreement> for Wrong<'v> {
+    fn from(wrong: &'v Disagreement) -> Self {
+        Self { what: &wrong.what, kept: wrong.kept, computed: wrong.computed }
+    }
+}
+
+fn as_json(found: &Verification) -> anyhow::Result<String> {
+    let report = Report {
+        agrees: found.agrees(),
+        transfers: found.transfers,
+        accounts: found.accounts,
+        issued: found.issued,
+        spent: found.spent,
+        expired: found.expired,
+        withdrawn: found.withdrawn,
+        left: found.left,
+        sum: found.sum,
+        disagreements: found.disagreements.iter().map(Wrong::from).collect(),
+    };
+    serde_json::to_string_pretty(&report).context("JSON")
 }
 
 fn for_people(found: &Verification) -> String {
@@ -121,8 +151,10 @@ fn for_people(found: &Verification) -> String {
 mod tests {
     use clap::Parser;
 
+    use serde_json::{Value, json};
+
     use super::*;
-    use crate::{billing::Microcredits, store::Disagreement};
+    use crate::cli::exit::Exit;
 
     #[derive(Debug, Parser)]
     struct Command {
@@ -155,6 +187,10 @@ mod tests {
         Verification { disagreements: vec![Disagreement { what: account, kept, computed }], ..found() }
     }
 
+    fn parsed(found: &Verification) -> Value {
+        serde_json::from_str(&as_json(found).unwrap()).unwrap()
+    }
+
     #[test]
     fn a_ledger_that_agrees_is_told_in_totals() {
         assert_eq!(
@@ -171,7 +207,7 @@ sum of all       0
 
 Everything agrees."
         );
-        assert_eq!(as_json(&found())["agrees"], true);
+        assert_eq!(parsed(&found())["agrees"], true);
     }
 
     #[test]
@@ -188,7 +224,7 @@ kept  should be  of
             ),
             "{shown}"
         );
-        let json = as_json(&wrong());
+        let json = parsed(&wrong());
         assert_eq!(json["agrees"], false);
         let first = json!({ "what": "account/acme/monthly", "kept": "1.5", "computed": "-2" });
         assert_eq!(json["disagreements"], json!([first]));
@@ -215,5 +251,38 @@ kept  should be  of
         let error = place(&["--data-dir", directory.path().to_str().unwrap()]).find(&Environment::new()).unwrap_err();
         assert!(error.to_string().ends_with("ledger.db: there is no ledger"), "{error}");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    fn verify(directory: &Path) -> Ledger {
+        let place = Place { config: None, data_dir: Some(directory.to_owned()) };
+        Ledger { action: Action::Verify { place, json: false } }
+    }
+
+    #[tokio::test]
+    async fn a_ledger_is_audited_beside_the_instance_that_has_it_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(FILE);
+        let open = Store::open(&path, Catalogue::shipped().unwrap(), Durability::Process).await.unwrap();
+        let now = "2026-11-01T00:00:00Z".parse().unwrap();
+        open.create_account(None, &"acme".parse().unwrap(), "free", now).await.unwrap();
+        verify(directory.path()).run(&Environment::new()).await.unwrap();
+
+        let database = sqlx::SqlitePool::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+        sqlx::query("UPDATE ledger_account SET balance = balance + 1 WHERE balance > 0")
+            .execute(&database)
+            .await
+            .unwrap();
+        let error = verify(directory.path()).run(&Environment::new()).await.unwrap_err();
+        assert!(error.to_string().ends_with("the ledger does not agree with itself"), "{error}");
+        assert_eq!(Exit::of(&error), Exit::Failed);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_database_is_told_of_once() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(FILE), "x".repeat(4_096)).unwrap();
+        let error = verify(directory.path()).run(&Environment::new()).await.unwrap_err();
+        let line = format!("{error:#}");
+        assert_eq!(line.matches("file is not a database").count(), 1, "{line}");
     }
 }

@@ -190,9 +190,10 @@ struct Allocated {
 
 impl SiteView {
     fn facts(&self) -> String {
-        let allocation = match &self.allocation {
-            Some(allocated) => format!("{} monthly, {} one-time", allocated.monthly, allocated.one_time),
-            None => "none: it draws on what its account has unallocated".to_owned(),
+        let allocation = match (&self.allocation, &self.account) {
+            (Some(allocated), _) => format!("{} monthly, {} one-time", allocated.monthly, allocated.one_time),
+            (None, Some(_)) => "none: it draws on what its account has unallocated".to_owned(),
+            (None, None) => "none: it has no account, and nothing is counted".to_owned(),
         };
         output::facts([
             ("site", self.id.to_string()),
@@ -253,7 +254,7 @@ mod tests {
         "balance":{"monthly":"30","one_time":"5","total":"35"},"origin":"https://shop.example/","from":"api",
         "problem":null}"#;
 
-    const FREE: &str = r#"{"id":"free","account":null,"hosts":["free.example"],"tariff":"egress",
+    const FREE: &str = r#"{"id":"free","account":"acme","hosts":["free.example"],"tariff":"egress",
         "entitlement":"optimize","allocation":null,"balance":null,"origin":"https://free.example/","from":"file",
         "problem":null}"#;
 
@@ -278,7 +279,7 @@ problem      -";
             "\
 site  account  tariff    entitlement  monthly allocated  one-time allocated  credits  from  hosts
 ----------------------------------------------------------------------------------------------------------------
-free  -        egress    optimize                     -                   -        -  file  free.example
+free  acme     egress    optimize                     -                   -        -  file  free.example
 shop  acme     variants  optimize                    40                   5       35  api   a.example, b.example"
         );
         assert_eq!(fake.asked_once().0, "GET /api/v1/sites?limit=1000");
@@ -288,11 +289,14 @@ shop  acme     variants  optimize                    40                   5     
 
     #[tokio::test]
     async fn a_site_is_shown() {
-        let fake = Fake::answering([(200, SHOP), (200, FREE)]).await;
+        let nobody = FREE.replace(r#""account":"acme""#, r#""account":null"#);
+        let fake = Fake::answering([(200, SHOP), (200, FREE), (200, &nobody)]).await;
         assert_eq!(fake.run("site show shop").await.unwrap(), SHOP_SHOWN);
         assert_eq!(fake.asked_once().0, "GET /api/v1/sites/shop");
         let shown = fake.run("site show free").await.unwrap();
         assert!(shown.contains("allocation   none: it draws on what its account has unallocated"), "{shown}");
+        let shown = fake.run("site show nobody").await.unwrap();
+        assert!(shown.contains("allocation   none: it has no account"), "{shown}");
     }
 
     #[tokio::test]

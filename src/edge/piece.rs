@@ -79,11 +79,12 @@ pub(super) struct Handover {
 impl Handover {
     /// Waits until a piece of `len` bytes may be handed over.
     pub(super) fn poll_room(&self, len: usize, context: &Context<'_>) -> Poll<()> {
-        if self.has_room(len) {
-            return Poll::Ready(());
-        }
+        if self.has_room(len) { Poll::Ready(()) } else { self.wait_for_room(len, context) }
+    }
+
+    fn wait_for_room(&self, len: usize, context: &Context<'_>) -> Poll<()> {
         self.body.register(context.waker());
-        // What was taken before that has woken nobody.
+        // What was taken before that has woken nobody: only looking again tells.
         if self.has_room(len) { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -101,5 +102,22 @@ impl Handover {
     fn taken(&self, len: usize) {
         self.held.fetch_sub(len, Ordering::AcqRel);
         self.body.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::task::noop_waker_ref;
+
+    use super::*;
+
+    #[test]
+    fn a_piece_taken_just_before_its_taking_was_waited_for_is_not_waited_for() {
+        let (handover, context) = (Arc::new(Handover::default()), Context::from_waker(noop_waker_ref()));
+        let piece = handover.hand_over(Bytes::from_static(&[7; PIECE_BYTES]));
+        assert!(!handover.has_room(1));
+        // From here on, in another thread.
+        drop(piece);
+        assert!(handover.wait_for_room(1, &context).is_ready());
     }
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What the OpenAPI document says against what the server does: schemathesis (PyPI) asks a running edge for everything that
-# the document describes, well and badly. Arguments: examples an operation; the program.
+# the document describes, well and badly. That all that fits the schema is accepted is not asked for: credits may not suffice,
+# a host may be taken, and no schema says so. Arguments: examples an operation; the program.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 examples=${1:-40}
@@ -37,6 +38,6 @@ TOML
 "$program" serve --config "$scratch/lightmeter.toml" 2>"$scratch/log" &
 until curl -sf "http://$admin/readyz" >/dev/null; do sleep 0.1; done
 "$tools/bin/schemathesis" run "http://$admin/api/v1/openapi.json" \
-    -H 'Authorization: Bearer operator' --checks all --max-examples "$examples" --generation-deterministic \
-    --phases examples,coverage,fuzzing --generation-database none --no-color || { tail -20 "$scratch/log"; exit 1; }
+    -H 'Authorization: Bearer operator' --checks all --exclude-checks positive_data_acceptance --max-examples "$examples" --generation-deterministic \
+    --phases examples,coverage,fuzzing --no-color || { tail -20 "$scratch/log"; exit 1; }
 "$program" ledger verify --data-dir "$scratch/data"

@@ -206,12 +206,12 @@ impl World {
         let (counted, name, now) = (self.counted(number), node_name(number), self.now());
         let posted = self.survive(crash, async |ledger| ledger.post(&name, &counted, now).await.unwrap()).await;
         self.model.close_periods();
-        for site in 2..4 {
+        for (site, (id, ..)) in SITES.iter().enumerate().skip(2) {
             let node = &mut self.nodes[number];
             let bytes = node.counted[site] - std::mem::replace(&mut node.posted[site], node.counted[site]);
             let before = self.model.sites[site].written_off;
             self.model.post(site, bytes);
-            let result: &Posted = posted.iter().find(|posted| posted.site.as_str() == SITES[site].0).unwrap();
+            let result: &Posted = posted.iter().find(|posted| posted.site.as_str() == *id).unwrap();
             let wrote_off = self.model.sites[site].written_off - before;
             assert!(result.written_off.get() == wrote_off || crash.is_some());
             let node = &mut self.nodes[number];
@@ -301,7 +301,7 @@ impl World {
                 self.model.sites[number].allocation.map(|allocation| (allocation.monthly, allocation.one_time));
             assert_eq!(allocation, wanted, "{id} after {step:?}");
         }
-        if self.steps % 25 == 0 {
+        if self.steps.is_multiple_of(25) {
             self.audit().await;
         }
     }

@@ -66,3 +66,44 @@ async fn a_change_given_up_halfway_leaves_nothing() {
     let monthly = store.balance(FEBRUARY).await.monthly;
     assert_eq!(monthly, credits(100));
 }
+
+/// Sets something of the connection that writes.
+async fn of_the_writer(store: &Store, pragma: &'static str) {
+    let mut books = store.ledger.begin().await.unwrap();
+    sqlx::raw_sql(pragma).execute(books.db()).await.unwrap();
+}
+
+#[tokio::test]
+async fn on_a_full_disk_nothing_is_half_written_and_all_is_done_when_there_is_room() {
+    let store = Store::furnished().await;
+    // As many pages as there are, and no more.
+    of_the_writer(&store, "PRAGMA max_page_count = 1").await;
+    let pack = Grant { reference: "x".repeat(200), ..grant(Kind::OneTime, 1) };
+    let mut given = 0;
+    let refused = loop {
+        match store.ledger.grant(None, &pack, time(FEBRUARY)).await {
+            Ok(_) => given += 1,
+            Err(error) => break error,
+        }
+        assert!(given < 10_000, "the file has grown");
+    };
+    assert!(refused.is_passing(), "{refused:?}");
+    assert_eq!(store.balance(FEBRUARY).await, balance(100, given));
+    store.must_agree().await;
+    of_the_writer(&store, "PRAGMA max_page_count = 1000000").await;
+    store.ledger.grant(None, &pack, time(FEBRUARY)).await.unwrap();
+    assert_eq!(store.balance(FEBRUARY).await, balance(100, given + 1));
+    store.must_agree().await;
+}
+
+#[tokio::test]
+async fn a_read_only_ledger_refuses_and_is_read_all_the_same() {
+    let store = Store::furnished().await;
+    of_the_writer(&store, "PRAGMA query_only = ON").await;
+    let refused = store.ledger.grant(None, &grant(Kind::OneTime, 50), time(FEBRUARY)).await.unwrap_err();
+    assert!(refused.is_passing(), "{refused:?}");
+    assert_eq!(store.balance(FEBRUARY).await, balance(100, 0));
+    of_the_writer(&store, "PRAGMA query_only = OFF").await;
+    store.ledger.grant(None, &grant(Kind::OneTime, 50), time(FEBRUARY)).await.unwrap();
+    assert_eq!(store.balance(FEBRUARY).await, balance(100, 50));
+}
