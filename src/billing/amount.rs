@@ -18,7 +18,7 @@ pub enum AmountError {
     #[error("finer than a microcredit: six digits behind the point at the most")]
     TooFine,
     /// It is beyond [`Microcredits::MAX`], or a sum would be.
-    #[error("too large: one trillion credits at the most")]
+    #[error("too large: it must be below a trillion credits")]
     TooLarge,
     /// It is zero or negative where only more than zero makes sense.
     #[error("must be more than zero")]
@@ -35,8 +35,8 @@ impl Microcredits {
     pub const ZERO: Self = Self(0);
     /// One credit.
     pub const CREDIT: Self = Self(1_000_000);
-    /// The most that one amount may be, a trillion credits: nine such still have a sum.
-    pub const MAX: Self = Self(1_000_000_000_000 * Self::CREDIT.0);
+    /// The most that one amount may be, a microcredit less than a trillion credits: nine such still have a sum.
+    pub const MAX: Self = Self(1_000_000_000_000 * Self::CREDIT.0 - 1);
 
     /// So many microcredits.
     #[must_use]

@@ -18,6 +18,9 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 /// Readers at once; further ones wait.
 const READERS: u32 = 4;
 
+/// Takes the lock at once: what is read before the first change is what is changed.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
 /// How long a connection waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -36,7 +39,7 @@ pub enum Durability {
 /// The ledger.
 #[derive(Debug)]
 pub struct Ledger {
-    writer: SqlitePool,
+    pub(super) writer: SqlitePool,
     pub(super) readers: SqlitePool,
     catalogue: ArcSwap<Catalogue>,
     /// Goes up whenever a site may have become able to pay again, or rated in another way.
@@ -100,6 +103,15 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Unavailable`]
     pub(super) async fn begin(&self) -> Result<Books<'_>, LedgerError> {
-        Ok(Books::new(self.writer.begin_with("BEGIN IMMEDIATE").await?, &self.changes))
+        let transaction = match self.writer.begin_with(BEGIN).await {
+            // A full disk made SQLite end the last transaction by itself, and the connection still counts on it: it would
+            // never begin another.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.writer.acquire().await?.close().await?;
+                self.writer.begin_with(BEGIN).await?
+            }
+            begun => begun?,
+        };
+        Ok(Books::new(transaction, &self.changes))
     }
 }

@@ -69,8 +69,7 @@ async fn a_change_given_up_halfway_leaves_nothing() {
 
 /// Sets something of the connection that writes.
 async fn of_the_writer(store: &Store, pragma: &'static str) {
-    let mut books = store.ledger.begin().await.unwrap();
-    sqlx::raw_sql(pragma).execute(books.db()).await.unwrap();
+    sqlx::raw_sql(pragma).execute(&store.ledger.writer).await.unwrap();
 }
 
 #[tokio::test]
