@@ -28,7 +28,7 @@ fn live(steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 400, ..ProptestConfig::with_cases(12) })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 400, ..ProptestConfig::with_cases(24) })]
 
     #[test]
     fn the_books_say_what_the_model_says(steps in history(100..300)) {
