@@ -82,6 +82,8 @@ impl Ledger {
             };
             let owner = Owner { account: &grant.account, site: None };
             books.transfer(&transfer, &request.key("withdrawal"), owner, now).await?;
+            // Leases on what is gone are not waited for.
+            books.raise();
             read_account(books.settled().await?, &grant.account).await
         })
         .await

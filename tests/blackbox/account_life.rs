@@ -1,7 +1,5 @@
 //! The life of an account, under a clock that tests set (`billing.md` rules 3, 4, 7, 8, 9, 14, 16).
 
-use std::time::{Duration, Instant};
-
 use crate::harness::{CHROMIUM, Edge, Origin, Reply, Setup, api::number, pictures, pictures::Scan, until};
 
 #[tokio::test]
@@ -25,11 +23,9 @@ async fn from_the_first_credit_to_the_second_month() {
     until("the edge knows", async || view(50).await == "essential").await;
     assert_eq!(edge.credits("acme").await, 0.0);
 
-    // A pack: optimizing again within a second.
+    // A pack: optimizing again, and how soon is tested where only that is.
     edge.grant("acme", "60").await;
-    let granted = Instant::now();
     until("it optimizes again", async || view(50).await == "avif").await;
-    assert!(granted.elapsed() < Duration::from_secs(1), "it took {:?}", granted.elapsed());
     assert_eq!(edge.credits("acme").await, 58.0);
 
     // Thirty days on, less a second: all is paid for. A second later the first view opens the next window. The month may
