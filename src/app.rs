@@ -290,11 +290,14 @@ impl Reloader {
         let catalogue = config.plans.catalogue()?;
         let restart_needed = changed_sections(&self.running, &config);
         let before = self.config.swap(Arc::new(config.clone()));
+        let plans_before = self.api.ledger.catalogue();
+        // Before the accounts, which may be on a plan that is new.
+        self.api.ledger.set_catalogue(catalogue);
         if let Err(error) = self.api.directory.reload(&config, self.api.clock.timestamp()).await {
             self.config.store(before);
+            self.api.ledger.set_catalogue((*plans_before).clone());
             return Err(error.into());
         }
-        self.api.ledger.set_catalogue(catalogue);
         Ok(restart_needed)
     }
 }
