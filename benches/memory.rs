@@ -12,7 +12,7 @@ use std::{env, fs, process::Command};
 
 use image::{ExtendedColorType, ImageEncoder as _, RgbImage, codecs::png::PngEncoder};
 use lightmeter::{
-    config::AvifEncoder,
+    image::AvifEncoder,
     image::{Effort, Limits, Settings, cost, develop, format::OutputFormat, probe},
     request::{Transform, options::parse_segment},
 };

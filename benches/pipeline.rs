@@ -10,7 +10,7 @@ use std::{hint::black_box, time::Duration};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use lightmeter::{
-    config::AvifEncoder,
+    image::AvifEncoder,
     image::{Effort, Limits, Settings, StageTimes, develop, format::OutputFormat, probe},
     request::Transform,
 };

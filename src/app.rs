@@ -28,7 +28,6 @@ use crate::{
     directory::Directory,
     edge::{handler::Edge, server::Server, sites::SiteTable},
     http::time::UnixSeconds,
-    image,
     meter::{Background, Meter},
     origin::fetch::Origins,
     store::{Durability, Ledger},
@@ -103,7 +102,7 @@ impl App {
         let (meter, mut background) = Meter::open(&config.storage.data_dir, &config.billing, &ledger, &clock, &metrics)
             .context("storage.data_dir: the counters cannot be used")?;
         let directory = Arc::new(Directory::new(Arc::clone(&ledger), &config));
-        let settings = image::Settings::new(&config.images);
+        let settings = config.images.settings();
         let developer = Arc::new(Developer::new(tools, settings, undevelopable_ttl));
         let edge = Arc::new(Edge {
             sites: ArcSwap::default(),

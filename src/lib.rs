@@ -16,9 +16,10 @@ pub mod develop;
 pub mod directory;
 pub mod edge;
 pub mod http;
-pub mod image;
 pub mod meter;
 pub mod origin;
 pub mod request;
 pub mod store;
 pub mod telemetry;
+
+pub use lightmeter_image as image;

@@ -11,7 +11,7 @@ pub mod units;
 pub use load::{ConfigError, from_file, from_origin};
 pub use plans::PlansError;
 pub use schema::{
-    AccountConfig, Admin, AvifEncoder, Billing, Cache, Config, Dev, Edge, Essential, EssentialDelivery, FirstView,
-    Images, Log, LogFormat, Origin, Plans, SiteConfig, Storage, Tariff,
+    AccountConfig, Admin, Billing, Cache, Config, Dev, Edge, Essential, EssentialDelivery, FirstView, Images, Log,
+    LogFormat, Origin, Plans, SiteConfig, Storage, Tariff,
 };
 pub use site::{Cause, MAX_BYTES_PER_CREDIT, Refusal, Taken, check_site};

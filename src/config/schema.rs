@@ -7,7 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
 use super::units::{ByteSize, Span};
-use crate::billing::{self, BytesPerCredit};
+use crate::{
+    billing::{self, BytesPerCredit},
+    image::{AvifEncoder, Limits, Settings},
+};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -190,6 +193,17 @@ pub struct Images {
     pub avif: Avif,
 }
 
+impl Images {
+    /// What the pipeline is told of it.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings {
+            limits: Limits { max_pixels: self.max_pixels, max_output_pixels: self.max_output_pixels },
+            avif_encoder: self.avif.encoder,
+        }
+    }
+}
+
 impl Default for Images {
     fn default() -> Self {
         Self {
@@ -212,17 +226,6 @@ impl Default for Images {
 pub struct Avif {
     /// Which encoder makes AVIF.
     pub encoder: AvifEncoder,
-}
-
-/// An AVIF encoder.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AvifEncoder {
-    /// libaom: eight to ten times cheaper at the same bytes and quality.
-    #[default]
-    Libaom,
-    /// rav1e behind ravif: Rust only.
-    Ravif,
 }
 
 /// `[billing]`

@@ -3,11 +3,13 @@
 
 pub mod key;
 pub mod negotiate;
-pub mod options;
 pub mod target;
-pub mod transform;
 
-pub use negotiate::{Candidate, Candidates, FormatChoice, negotiate};
-pub use options::OptionError;
+pub use negotiate::{Candidate, Candidates, negotiate};
 pub use target::{ImageRequest, SourceRef, Target, parse};
-pub use transform::Transform;
+
+pub use crate::image::{
+    Transform,
+    options::{self, FormatChoice, OptionError},
+    transform,
+};

@@ -1,19 +1,10 @@
 //! Which formats a client may be served, best first (RFC 9110, 12.5.1). Browsers name the newer image formats they read;
 //! a wildcard says nothing about them: Safari sends `image/*` and `*/*` without reading AVIF.
 
-use crate::image::format::{InputFormat, OutputFormat};
-
-/// What `format=` asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum FormatChoice {
-    /// The best the client reads.
-    #[default]
-    Auto,
-    /// This one, whatever `Accept` says.
-    Pinned(OutputFormat),
-    /// The source's own format.
-    Original,
-}
+use crate::image::{
+    format::{InputFormat, OutputFormat},
+    options::FormatChoice,
+};
 
 /// A format to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

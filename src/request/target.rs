@@ -4,8 +4,7 @@
 use std::borrow::Cow;
 
 use super::{
-    negotiate::FormatChoice,
-    options::{OptionError, Options, is_option, parse_segment},
+    options::{FormatChoice, OptionError, Options, is_option, parse_segment},
     transform::Transform,
 };
 

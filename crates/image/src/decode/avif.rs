@@ -7,7 +7,7 @@ use yuv::{
 };
 
 use super::Decoded;
-use crate::image::{
+use crate::{
     aom::{self, Frame, Subsampling},
     color::ColorSpace,
     error::ImageError,

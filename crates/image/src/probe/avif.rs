@@ -4,36 +4,36 @@
 use std::borrow::Cow;
 
 use super::Probe;
-use crate::image::{error::ImageError, format::InputFormat::Avif, orientation::Orientation};
+use crate::{error::ImageError, format::InputFormat::Avif, orientation::Orientation};
 
 const ALPHA_NAMES: [&[u8]; 2] = [b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1"];
 
 /// What a file says of its picture.
 #[derive(Debug)]
-pub(in crate::image) struct Container<'a> {
+pub(crate) struct Container<'a> {
     /// The picture's AV1 data.
-    pub(in crate::image) color: Cow<'a, [u8]>,
+    pub(crate) color: Cow<'a, [u8]>,
     /// Its alpha's, a grey picture of the same size.
-    pub(in crate::image) alpha: Option<Cow<'a, [u8]>>,
+    pub(crate) alpha: Option<Cow<'a, [u8]>>,
     /// Its size.
-    pub(in crate::image) size: (u32, u32),
+    pub(crate) size: (u32, u32),
     /// How it is laid upright.
-    pub(in crate::image) orientation: Orientation,
+    pub(crate) orientation: Orientation,
     /// What its colours mean, where the file says so beside the AV1 data, which it overrides.
-    pub(in crate::image) profile: Option<Vec<u8>>,
+    pub(crate) profile: Option<Vec<u8>>,
     /// The same by code points.
-    pub(in crate::image) code_points: Option<CodePoints>,
+    pub(crate) code_points: Option<CodePoints>,
     /// Whether there is a sequence of pictures too.
-    pub(in crate::image) animated: bool,
+    pub(crate) animated: bool,
 }
 
 /// What colours mean, by the code points of ITU-T H.273.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::image) struct CodePoints {
-    pub(in crate::image) primaries: u32,
-    pub(in crate::image) transfer: u32,
-    pub(in crate::image) matrix: u32,
-    pub(in crate::image) full_range: bool,
+pub(crate) struct CodePoints {
+    pub(crate) primaries: u32,
+    pub(crate) transfer: u32,
+    pub(crate) matrix: u32,
+    pub(crate) full_range: bool,
 }
 
 /// Of items, references, associations, properties and extents so many each are taken in; a still picture has a handful.
@@ -59,7 +59,7 @@ impl<'a> Container<'a> {
     ///
     /// # Errors
     /// [`ImageError::Broken`] or [`ImageError::Unsupported`]
-    pub(in crate::image) fn read(bytes: &'a [u8]) -> Result<Self, ImageError> {
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, ImageError> {
         Boxes::read(bytes).ok_or_else(|| ImageError::broken(Avif, "its boxes cannot be read"))?.container(bytes)
     }
 }

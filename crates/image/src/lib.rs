@@ -1,4 +1,4 @@
-//! The image pipeline: bytes in, bytes out, no I/O and no clock but for telling how long its stages took. `probe` reads a
+//! Lightmeter's image engine: bytes in, bytes out, no I/O and no clock but for telling how long its stages took. `probe` reads a
 //! header before anything is allocated, `geometry` decides sizes and cuts, `cost` what a job will take, and `develop` runs
 //! the stages: `decode`, `resize`, `orientation`, `color`, `encode`. `format` tells what bytes are and what can be made of
 //! them, `why_original` why something is left as it is.
@@ -14,6 +14,7 @@ mod error;
 mod exif;
 pub mod format;
 pub mod geometry;
+pub mod options;
 pub mod orientation;
 mod picture;
 mod probe;
@@ -21,10 +22,12 @@ mod resize;
 mod settings;
 #[cfg(test)]
 mod tests;
+pub mod transform;
 pub mod why_original;
 
 pub use cost::cost;
 pub use develop::{Developed, StageTimes, develop};
 pub use error::ImageError;
 pub use probe::{Probe, probe};
-pub use settings::{Effort, Limits, Settings};
+pub use settings::{AvifEncoder, Effort, Limits, Settings};
+pub use transform::Transform;

@@ -5,7 +5,7 @@ use image::{
     codecs::png::{CompressionType, FilterType, PngEncoder},
 };
 
-use crate::image::{
+use crate::{
     develop::Make,
     error::ImageError,
     format::OutputFormat::Png,

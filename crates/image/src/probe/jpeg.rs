@@ -1,7 +1,7 @@
 //! JPEG's marker segments up to the first scan (ITU-T T.81, annex B).
 
 use super::{Probe, be_u16};
-use crate::image::{error::ImageError, exif, format::InputFormat::Jpeg, orientation::Orientation};
+use crate::{error::ImageError, exif, format::InputFormat::Jpeg, orientation::Orientation};
 
 const APP1: u8 = 0xE1;
 const APP2: u8 = 0xE2;
@@ -84,7 +84,7 @@ fn count_scans(bytes: &[u8]) -> usize {
 }
 
 /// The ICC profile, put together from its segments (ICC.1, annex B.4); `None` where there is none or it is not whole.
-pub(in crate::image) fn icc_profile(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn icc_profile(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut parts: Vec<(u8, &[u8])> = Segments::of(bytes)
         .filter(|segment| segment.marker == APP2)
         .filter_map(|segment| segment.content.strip_prefix(ICC_MARK))
@@ -98,7 +98,7 @@ pub(in crate::image) fn icc_profile(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Whether Adobe's segment is there: its CMYK is stored inverted.
-pub(in crate::image) fn has_adobe_segment(bytes: &[u8]) -> bool {
+pub(crate) fn has_adobe_segment(bytes: &[u8]) -> bool {
     Segments::of(bytes).any(|segment| segment.marker == 0xEE && segment.content.starts_with(b"Adobe"))
 }
 
@@ -146,7 +146,7 @@ impl<'a> Iterator for Segments<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::exif::tests::block;
+    use crate::exif::tests::block;
 
     fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
         let len = u16::try_from(content.len() + 2).unwrap().to_be_bytes();

@@ -1,7 +1,7 @@
 //! PNG's chunks up to the first pixels (W3C PNG, third edition).
 
 use super::{Probe, be_u32};
-use crate::image::{error::ImageError, exif, format::InputFormat::Png, orientation::Orientation};
+use crate::{error::ImageError, exif, format::InputFormat::Png, orientation::Orientation};
 
 pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
     let truncated = || ImageError::broken(Png, "the header is cut off");
@@ -66,7 +66,7 @@ fn header(content: &[u8]) -> Option<Probe> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::exif::tests::block;
+    use crate::exif::tests::block;
 
     fn file(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
         let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();

@@ -2,7 +2,7 @@
 
 use mozjpeg::{ColorSpace, Compress};
 
-use crate::image::{
+use crate::{
     develop::{Detail, Make},
     error::ImageError,
     format::OutputFormat::Jpeg,

@@ -9,10 +9,7 @@ use super::{
     Developed, Effort, ImageError, Limits, Settings, cost, decode, develop, exif::tests::block, format::OutputFormat,
     geometry::plan_variant, probe,
 };
-use crate::{
-    config::AvifEncoder,
-    request::{Transform, options::parse_segment},
-};
+use crate::{AvifEncoder, Transform, options::parse_segment};
 
 const SETTINGS: Settings = Settings {
     limits: Limits { max_pixels: 4_000_000, max_output_pixels: 1_000_000 },

@@ -11,7 +11,7 @@ mod webp;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{develop::Make, error::ImageError, format::OutputFormat, picture::Picture};
-use crate::config::AvifEncoder;
+use crate::AvifEncoder;
 
 /// Encodes a picture.
 ///

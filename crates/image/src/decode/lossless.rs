@@ -8,7 +8,7 @@ use image::{
 };
 
 use super::Decoded;
-use crate::image::{
+use crate::{
     color::ColorSpace,
     error::ImageError,
     format::InputFormat,

@@ -1,7 +1,7 @@
 //! Sizes and cuts: which part of a source is kept, how large it becomes, and where it stands on a canvas.
 
 use super::{error::ImageError, format::OutputFormat, orientation::Orientation, probe::Probe};
-use crate::request::transform::{Fit, Gravity, Transform};
+use crate::transform::{Fit, Gravity, Transform};
 
 /// A rectangle of the source, in its pixels; the edges may lie between two.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -183,7 +183,7 @@ fn laid_back(crop: Crop, upright: (u32, u32), orientation: Orientation) -> Crop 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::options::parse_segment;
+    use crate::options::parse_segment;
     use proptest::prelude::*;
 
     const ANY: u64 = u64::MAX;

@@ -4,14 +4,23 @@
 
 use std::borrow::Cow;
 
-use super::{
-    negotiate::FormatChoice,
-    transform::{Animation, Dpr, Fit, Gravity, Rgb, Rotation, Transform},
-};
-use crate::image::format::OutputFormat;
+use super::transform::{Animation, Dpr, Fit, Gravity, Rgb, Rotation, Transform};
+use crate::format::OutputFormat;
 
 /// The longest side that can be asked for, in pixels.
 pub const MAX_SIDE: u32 = 65_535;
+
+/// What `format=` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum FormatChoice {
+    /// The best the client reads.
+    #[default]
+    Auto,
+    /// This one, whatever `Accept` says.
+    Pinned(OutputFormat),
+    /// The source's own format.
+    Original,
+}
 
 /// Why options are refused (400); the message names the option.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -9,7 +9,7 @@ use yuv::{
     rgb_to_yuv444, rgba_to_yuv420, rgba_to_yuv444,
 };
 
-use crate::image::{
+use crate::{
     aom::{self, EncoderSettings, Frame, Subsampling},
     develop::{Detail, Make},
     error::ImageError,

@@ -1,7 +1,7 @@
 //! WebP by libwebp.
 
 use super::Decoded;
-use crate::image::{
+use crate::{
     error::ImageError,
     format::InputFormat::WebP,
     picture::{Channels, Picture},

@@ -24,7 +24,7 @@ pub(super) mod tests {
     use super::*;
 
     /// An EXIF block that holds nothing but an orientation.
-    pub(in crate::image) fn block(value: u8) -> Vec<u8> {
+    pub(crate) fn block(value: u8) -> Vec<u8> {
         let mut block = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
         block.extend_from_slice(&[value, 0, 0, 0, 0, 0, 0]);
         block

@@ -1,7 +1,7 @@
 //! WebP's RIFF chunks (RFC 9649).
 
 use super::Probe;
-use crate::image::{error::ImageError, exif, format::InputFormat::WebP, orientation::Orientation};
+use crate::{error::ImageError, exif, format::InputFormat::WebP, orientation::Orientation};
 
 pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
     let features =
@@ -20,7 +20,7 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
 }
 
 /// The ICC profile, if there is one.
-pub(in crate::image) fn icc_profile(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn icc_profile(bytes: &[u8]) -> Option<Vec<u8>> {
     chunk(bytes, *b"ICCP").map(<[u8]>::to_vec)
 }
 

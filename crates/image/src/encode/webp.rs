@@ -2,7 +2,7 @@
 
 use webp::{Encoder, WebPConfig};
 
-use crate::image::{
+use crate::{
     develop::Make,
     error::ImageError,
     format::OutputFormat::WebP,

@@ -3,7 +3,7 @@
 use ravif::{Encoder, Img};
 use rgb::FromSlice as _;
 
-use crate::image::{
+use crate::{
     develop::Make,
     error::ImageError,
     format::OutputFormat::Avif,

@@ -1,7 +1,7 @@
 //! The eight ways in which a picture can lie (EXIF orientation, a turn that is asked for), and laying it upright.
 
 use super::picture::{Picture, byte_count};
-use crate::request::transform::Rotation;
+use crate::transform::Rotation;
 
 /// What has to be done to lay a picture upright: first exchange rows and columns, then mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -100,7 +100,7 @@ pub(super) fn apply(orientation: Orientation, picture: Picture) -> Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::picture::Channels;
+    use crate::picture::Channels;
 
     /// A picture of 3 × 2 pixels, each with its own red: 0 1 2 / 3 4 5.
     fn laid(orientation: Orientation) -> (u32, Vec<u8>) {

@@ -1,6 +1,6 @@
 //! What the pipeline is told beside the transform.
 
-use crate::config::AvifEncoder;
+use serde::{Deserialize, Serialize};
 
 /// Bounds of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +9,17 @@ pub struct Limits {
     pub max_pixels: u64,
     /// Pixels of a variant.
     pub max_output_pixels: u64,
+}
+
+/// An AVIF encoder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AvifEncoder {
+    /// libaom: eight to ten times cheaper at the same bytes and quality. Without the feature `libaom` ravif stands in.
+    #[default]
+    Libaom,
+    /// rav1e behind ravif: Rust only.
+    Ravif,
 }
 
 /// How variants are made.
@@ -27,16 +38,4 @@ pub enum Effort {
     FirstView,
     /// Nobody waits: fewer bytes.
     Refined,
-}
-
-impl Settings {
-    /// As configured. Without the feature `libaom` ravif makes AVIF, whatever is configured.
-    #[must_use]
-    pub fn new(images: &crate::config::Images) -> Self {
-        let avif_encoder = if cfg!(feature = "libaom") { images.avif.encoder } else { AvifEncoder::Ravif };
-        Self {
-            limits: Limits { max_pixels: images.max_pixels, max_output_pixels: images.max_output_pixels },
-            avif_encoder,
-        }
-    }
 }

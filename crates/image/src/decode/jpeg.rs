@@ -3,7 +3,7 @@
 use mozjpeg::{ColorSpace as JpegColors, Decompress};
 
 use super::Decoded;
-use crate::image::{
+use crate::{
     color::{ColorSpace, cmyk_to_srgb},
     error::ImageError,
     format::InputFormat::Jpeg,

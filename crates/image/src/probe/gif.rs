@@ -1,7 +1,7 @@
 //! GIF's screen and the beginnings of its frames (GIF89a).
 
 use super::Probe;
-use crate::image::{error::ImageError, format::InputFormat::Gif, orientation::Orientation};
+use crate::{error::ImageError, format::InputFormat::Gif, orientation::Orientation};
 
 pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
     let truncated = || ImageError::broken(Gif, "the header is cut off");

@@ -15,7 +15,7 @@ use super::{
     resize::resize,
     settings::{Effort, Settings},
 };
-use crate::request::{Transform, transform::Rgb};
+use crate::transform::{Rgb, Transform};
 
 /// What lies around a padded picture, and under a transparent one in a format that has no alpha, where nothing is asked for.
 const WHITE: [u8; 3] = [255; 3];
@@ -81,7 +81,7 @@ pub(super) struct Make {
     pub(super) quality: u8,
     pub(super) detail: Detail,
     pub(super) effort: Effort,
-    pub(super) avif_encoder: crate::config::AvifEncoder,
+    pub(super) avif_encoder: crate::AvifEncoder,
 }
 
 /// What a picture most likely shows.

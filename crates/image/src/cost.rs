@@ -9,7 +9,7 @@ use super::{
     probe::Probe,
     settings::{Effort, Settings},
 };
-use crate::{config::AvifEncoder, request::Transform};
+use crate::{settings::AvifEncoder, transform::Transform};
 
 /// Tables, buffers and what the allocator rounds up, whatever the size.
 const BASE_BYTES: u64 = 6 << 20;
