@@ -1,8 +1,14 @@
 //! Colours into sRGB, which is what every variant is in: it carries no profile, so browsers take it for that.
 
-use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
+use std::sync::Arc;
 
-use super::picture::{Channels, Picture};
+use moxcms::{ColorProfile, DataColorSpace, Layout, Transform8BitExecutor, Transform16BitExecutor, TransformOptions};
+
+use super::{
+    light::FineLevels,
+    picture::{Channels, Picture},
+    resample::alpha_level,
+};
 
 /// What the colours of a decoded picture mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,24 +31,87 @@ impl From<Option<Vec<u8>>> for ColorSpace {
     }
 }
 
-/// Converts to sRGB. A profile that cannot be read, or is for another kind of picture, is as none.
-pub(super) fn to_srgb(picture: Picture, space: &ColorSpace) -> Picture {
-    let profile = match space {
-        ColorSpace::Srgb => return picture,
-        #[cfg(feature = "libaom")]
-        ColorSpace::DisplayP3 => ColorProfile::new_display_p3(),
-        #[cfg(feature = "libaom")]
-        ColorSpace::Bt2020 => ColorProfile::new_bt2020(),
-        ColorSpace::Icc(bytes) => match ColorProfile::new_from_slice(bytes) {
-            Ok(profile) => profile,
-            Err(_) => return picture,
-        },
-    };
-    match profile.color_space {
-        DataColorSpace::Rgb => convert(&picture, &profile).unwrap_or(picture),
-        DataColorSpace::Gray => convert_gray(&picture, &profile).unwrap_or(picture),
-        _ => picture,
+/// What brings a picture's colours to sRGB.
+pub(super) enum Conversion {
+    /// Nothing: they are.
+    None,
+    /// Each level of grey becomes another.
+    Gray(Box<[u8; 256]>),
+    /// All channels together.
+    Profile(Box<ColorProfile>),
+}
+
+impl Conversion {
+    /// A profile that cannot be read, or is for another kind of picture, is as none.
+    pub(super) fn of(space: &ColorSpace) -> Self {
+        let profile = match space {
+            ColorSpace::Srgb => return Self::None,
+            #[cfg(feature = "libaom")]
+            ColorSpace::DisplayP3 => ColorProfile::new_display_p3(),
+            #[cfg(feature = "libaom")]
+            ColorSpace::Bt2020 => ColorProfile::new_bt2020(),
+            ColorSpace::Icc(bytes) => match ColorProfile::new_from_slice(bytes) {
+                Ok(profile) => profile,
+                Err(_) => return Self::None,
+            },
+        };
+        match profile.color_space {
+            DataColorSpace::Rgb => Self::Profile(Box::new(profile)),
+            DataColorSpace::Gray => gray_levels(&profile).map_or(Self::None, Self::Gray),
+            _ => Self::None,
+        }
     }
+}
+
+/// Converts a picture that is there as a whole.
+pub(super) fn to_srgb(picture: Picture, space: &ColorSpace) -> Picture {
+    match Conversion::of(space) {
+        Conversion::None => picture,
+        Conversion::Gray(levels) => convert_gray(picture, &levels),
+        Conversion::Profile(profile) => convert(&picture, &profile).unwrap_or(picture),
+    }
+}
+
+/// Converts rows of resampled light, with more than 8 bits until the end. The light was made of the picture's levels by sRGB's
+/// curve, which is undone first: for Display P3 it is the right one, for others near enough to average in.
+pub(super) struct Converter {
+    transform: Arc<Transform16BitExecutor>,
+    levels: FineLevels,
+    given: Vec<u16>,
+    made: Vec<u16>,
+}
+
+impl Converter {
+    /// `None` where the profile cannot be used.
+    pub(super) fn new(profile: &ColorProfile) -> Option<Self> {
+        let srgb = ColorProfile::new_srgb();
+        let transform =
+            profile.create_transform_16bit(Layout::Rgb, &srgb, Layout::Rgb, TransformOptions::default()).ok()?;
+        Some(Self { transform, levels: FineLevels::get(), given: Vec::new(), made: Vec::new() })
+    }
+
+    /// Appends a row's levels in sRGB.
+    pub(super) fn convert(&mut self, light: &[[f32; 4]], channels: Channels, made: &mut Vec<u8>) {
+        let level = |light| self.levels.of(light);
+        self.given.clear();
+        self.given.extend(light.iter().flat_map(|[red, green, blue, _]| [level(*red), level(*green), level(*blue)]));
+        self.made.resize(self.given.len(), 0);
+        if self.transform.transform(&self.given, &mut self.made).is_err() {
+            // Only sizes that do not fit are an error, and these are made to.
+            self.made.copy_from_slice(&self.given);
+        }
+        for ([_, _, _, alpha], color) in light.iter().zip(self.made.as_chunks::<3>().0) {
+            made.extend(color.map(eight_bits));
+            if channels == Channels::Rgba {
+                made.push(alpha_level(*alpha));
+            }
+        }
+    }
+}
+
+/// 16 bits rounded to 8.
+pub(super) fn eight_bits(level: u16) -> u8 {
+    u8::try_from((u32::from(level) * 255 + 32_895) >> 16).unwrap_or(u8::MAX)
 }
 
 fn convert(picture: &Picture, profile: &ColorProfile) -> Option<Picture> {
@@ -57,48 +126,74 @@ fn convert(picture: &Picture, profile: &ColorProfile) -> Option<Picture> {
     Some(Picture { pixels, ..*picture })
 }
 
-/// A grey picture is held as RGB with three equal channels: one of them is converted.
-fn convert_gray(picture: &Picture, profile: &ColorProfile) -> Option<Picture> {
-    let bytes_each = picture.channels.count();
+fn gray_levels(profile: &ColorProfile) -> Option<Box<[u8; 256]>> {
     let srgb = ColorProfile::new_srgb();
     let transform =
         profile.create_transform_8bit(Layout::Gray, &srgb, Layout::Rgb, TransformOptions::default()).ok()?;
-    let levels: Vec<u8> = (0..=u8::MAX).collect();
-    let mut converted = vec![0; levels.len() * 3];
+    let levels: [u8; 256] = std::array::from_fn(|level| u8::try_from(level).unwrap_or(u8::MAX));
+    let mut converted = [0; 256 * 3];
     transform.transform(&levels, &mut converted).ok()?;
-    let mut pixels = picture.pixels.clone();
-    for pixel in pixels.chunks_exact_mut(bytes_each) {
-        let level = usize::from(pixel[0]) * 3;
-        pixel[..3].copy_from_slice(&converted[level..level + 3]);
+    Some(Box::new(std::array::from_fn(|level| converted[level * 3])))
+}
+
+/// Appends a row of grey, which is held as RGB with three equal channels, in other levels.
+pub(super) fn push_gray(row: &[u8], channels: Channels, levels: &[u8; 256], converted: &mut Vec<u8>) {
+    converted.extend_from_slice(row);
+    regray(converted, channels, levels);
+}
+
+fn convert_gray(mut picture: Picture, levels: &[u8; 256]) -> Picture {
+    regray(&mut picture.pixels, picture.channels, levels);
+    picture
+}
+
+fn regray(pixels: &mut [u8], channels: Channels, levels: &[u8; 256]) {
+    for pixel in pixels.chunks_exact_mut(channels.count()) {
+        pixel[..3].iter_mut().for_each(|level| *level = levels[usize::from(*level)]);
     }
-    Some(Picture { pixels, ..*picture })
 }
 
-/// Ink (0 is none) to sRGB, four bytes to three. Without a usable profile each ink just takes its colour's light away.
-pub(super) fn cmyk_to_srgb(inks: &[u8], profile: Option<&[u8]>) -> Vec<u8> {
-    profile.and_then(|profile| profiled_cmyk(inks, profile)).unwrap_or_else(|| plain_cmyk(inks))
+/// Brings ink to sRGB, four bytes to three.
+pub(super) enum Inks {
+    /// Each ink takes its colour's light away.
+    Plain,
+    /// As a profile says.
+    Profiled(Arc<Transform8BitExecutor>),
 }
 
-fn profiled_cmyk(inks: &[u8], profile: &[u8]) -> Option<Vec<u8>> {
+impl Inks {
+    /// A profile that cannot be read, or is for something else than ink, is as none.
+    pub(super) fn new(profile: Option<&[u8]>) -> Self {
+        profile.and_then(profiled_inks).map_or(Self::Plain, Self::Profiled)
+    }
+
+    /// Converts a row; 0 is no ink.
+    pub(super) fn to_srgb(&self, inks: &[u8], pixels: &mut [u8]) {
+        match self {
+            Self::Profiled(transform) if transform.transform(inks, pixels).is_ok() => {}
+            _ => plain_inks(inks, pixels),
+        }
+    }
+}
+
+fn profiled_inks(profile: &[u8]) -> Option<Arc<Transform8BitExecutor>> {
     let profile = ColorProfile::new_from_slice(profile).ok()?;
     if profile.color_space != DataColorSpace::Cmyk {
         return None;
     }
-    let srgb = ColorProfile::new_srgb();
     // moxcms names any four channels RGBA.
-    let transform =
-        profile.create_transform_8bit(Layout::Rgba, &srgb, Layout::Rgb, TransformOptions::default()).ok()?;
-    let mut pixels = vec![0; inks.len() / 4 * 3];
-    transform.transform(inks, &mut pixels).ok()?;
-    Some(pixels)
+    let srgb = ColorProfile::new_srgb();
+    profile.create_transform_8bit(Layout::Rgba, &srgb, Layout::Rgb, TransformOptions::default()).ok()
 }
 
-fn plain_cmyk(inks: &[u8]) -> Vec<u8> {
+fn plain_inks(inks: &[u8], pixels: &mut [u8]) {
     let light = |ink: u8, black: u8| {
         let left = u32::from(255 - ink) * u32::from(255 - black);
         u8::try_from((left + 127) / 255).unwrap_or(u8::MAX)
     };
-    inks.chunks_exact(4).flat_map(|ink| [light(ink[0], ink[3]), light(ink[1], ink[3]), light(ink[2], ink[3])]).collect()
+    for (pixel, ink) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(inks.as_chunks::<4>().0) {
+        *pixel = [light(ink[0], ink[3]), light(ink[1], ink[3]), light(ink[2], ink[3])];
+    }
 }
 
 #[cfg(test)]
@@ -144,9 +239,8 @@ mod tests {
 
     #[test]
     fn ink_takes_light_away() {
-        assert_eq!(
-            cmyk_to_srgb(&[0, 0, 0, 0, 255, 0, 0, 0, 0, 0, 0, 255], None),
-            [255, 255, 255, 0, 255, 255, 0, 0, 0]
-        );
+        let mut pixels = [7; 9];
+        Inks::new(None).to_srgb(&[0, 0, 0, 0, 255, 0, 0, 0, 0, 0, 0, 255], &mut pixels);
+        assert_eq!(pixels, [255, 255, 255, 0, 255, 255, 0, 0, 0]);
     }
 }

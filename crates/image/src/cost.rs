@@ -4,15 +4,21 @@
 use super::{
     decode::decoded_size,
     error::ImageError,
-    format::{InputFormat, OutputFormat},
-    geometry::{Plan, plan_variant},
+    format::OutputFormat,
+    geometry::{Plan, plan},
     probe::Probe,
-    settings::{Effort, Settings},
+    settings::{AvifEncoder, Effort, Settings},
+    transform::Transform,
 };
-use crate::{settings::AvifEncoder, transform::Transform};
 
 /// Tables, buffers and what the allocator rounds up, whatever the size.
-const BASE_BYTES: u64 = 6 << 20;
+const BASE_BYTES: u64 = 4 << 20;
+
+/// Lanczos reaches over three pixels of the result on each side, so that so many rows of sums are open at once.
+const OPEN_ROWS: u64 = 8;
+
+/// Bytes of a sample in linear light.
+const LIGHT_BYTES: u64 = 4;
 
 /// The most bytes that a job holds at once.
 ///
@@ -25,33 +31,33 @@ pub fn cost(
     settings: &Settings,
     effort: Effort,
 ) -> Result<u64, ImageError> {
-    let plan = plan_variant(probe, transform, format, settings.limits.max_output_pixels)?;
+    let plan = plan(probe, transform, settings.limits.max_output_pixels)?;
     let (width, height) = plan.output_size();
+    if width.max(height) > format.max_side() {
+        return Err(ImageError::OutputTooLarge { width, height });
+    }
     let output_pixels = u64::from(width) * u64::from(height);
-    // Resized, turned, or in other colours: one more copy in the output's size. What a stage has freed counts too: the
-    // allocator gives it back to the system later than the next stage begins.
-    let picture = output_pixels * u64::from(probe.pixel_bytes);
+    // The result, and a copy of it in another orientation, on another ground or in other colours. What a stage has freed
+    // counts too: the allocator gives it back to the system later than the next stage begins.
+    let picture = output_pixels * u64::from(probe.pixel_bytes) * 2;
     let encoding = encoding_bytes(output_pixels, format, settings.avif_encoder, effort);
-    Ok(BASE_BYTES + decoding_bytes(probe, &plan) + picture + encoding)
+    Ok(BASE_BYTES + decoding_bytes(probe) + resampling_bytes(probe, &plan) + picture + encoding)
 }
 
-fn decoding_bytes(probe: &Probe, plan: &Plan) -> u64 {
-    let (width, height) = decoded_size(probe, plan);
-    let given_out = u64::from(width) * u64::from(height) * u64::from(probe.pixel_bytes);
-    given_out + probe.pixels() * u64::from(probe.whole_bytes_per_pixel) + resizing_bytes(probe, plan, height)
+/// What the decoder holds of the whole picture.
+fn decoding_bytes(probe: &Probe) -> u64 {
+    probe.pixels() * u64::from(probe.whole_bytes_per_pixel)
 }
 
-/// The rows between the two passes of the resize: as wide as the variant, as many as the decoded source has.
-fn resizing_bytes(probe: &Probe, plan: &Plan, decoded_height: u32) -> u64 {
-    let changes_size = (probe.width, probe.height) != plan.size;
-    let rows = u64::from(plan.size.0) * u64::from(decoded_height) * u64::from(probe.pixel_bytes);
-    // With alpha, a premultiplied copy of the decoded picture is held too.
-    let premultiplied = if probe.pixel_bytes == 4 && probe.format != InputFormat::Jpeg {
-        u64::from(decoded_height) * u64::from(probe.width) * 4
-    } else {
-        0
-    };
-    if changes_size { rows + premultiplied } else { 0 }
+/// A row in a few shapes, and the rows of sums; more of them where the picture is enlarged.
+fn resampling_bytes(probe: &Probe, plan: &Plan) -> u64 {
+    let needed = plan.needed();
+    let (width, _) = decoded_size(probe, needed);
+    let row = u64::from(width) * 4 * LIGHT_BYTES;
+    // Below 2^32 by the limit on the result's sides.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let enlarged = needed.ceil().max(1.0) as u64;
+    row * (OPEN_ROWS * enlarged + 4) + u64::from(plan.size.0) * 4 * LIGHT_BYTES
 }
 
 fn encoding_bytes(pixels: u64, format: OutputFormat, avif_encoder: AvifEncoder, effort: Effort) -> u64 {

@@ -1,23 +1,19 @@
-//! The stages in their order: decode, resize, lay upright, colours, canvas, encode.
+//! A source into one variant, all stages in their order: render, encode.
 
 use std::time::{Duration, Instant};
 
 use super::{
-    color,
-    decode::{Decoded, decode},
+    cancel::Cancel,
     encode::encode,
     error::ImageError,
     format::{InputFormat, OutputFormat},
-    geometry::{Plan, plan_variant},
-    orientation,
-    picture::Picture,
     probe::Probe,
-    resize::resize,
-    settings::{Effort, Settings},
+    render::{Rendered, render},
+    settings::{AvifEncoder, Effort, Settings},
+    transform::Transform,
 };
-use crate::transform::{Rgb, Transform};
 
-/// What lies around a padded picture, and under a transparent one in a format that has no alpha, where nothing is asked for.
+/// What lies under a transparent picture in a format that has no alpha, where nothing is asked for.
 const WHITE: [u8; 3] = [255; 3];
 
 /// A variant's bytes.
@@ -56,22 +52,38 @@ pub fn develop(
     settings: &Settings,
     effort: Effort,
 ) -> Result<Developed, ImageError> {
-    let (width, height) = (probe.width, probe.height);
-    if probe.pixels() > settings.limits.max_pixels {
-        return Err(ImageError::SourceTooLarge { width, height, limit: settings.limits.max_pixels });
-    }
-    let plan = plan_variant(probe, transform, format, settings.limits.max_output_pixels)?;
+    let rendered = render(bytes, probe, &[transform], &settings.limits, &Cancel::default())?;
+    let rendered = rendered.into_iter().next().unwrap_or(Err(ImageError::RowsMissing))?;
+    finish(&rendered, probe, transform, format, settings, effort)
+}
+
+/// Makes a variant of a picture that has been rendered.
+///
+/// # Errors
+/// [`ImageError::OutputTooLarge`] or [`ImageError::NotEncoded`]
+pub fn finish(
+    rendered: &Rendered,
+    probe: &Probe,
+    transform: &Transform,
+    format: OutputFormat,
+    settings: &Settings,
+    effort: Effort,
+) -> Result<Developed, ImageError> {
     let started = Instant::now();
-    let decoded = decode(bytes, probe, &plan)?;
-    let was_decoded = Instant::now();
-    let picture = finish(decoded, probe, &plan, transform, format)?;
-    let was_resized = Instant::now();
+    let picture = &rendered.picture;
+    let (width, height) = (picture.width, picture.height);
+    if width.max(height) > format.max_side() {
+        return Err(ImageError::OutputTooLarge { width, height });
+    }
     let quality = transform.quality.unwrap_or(80);
     let detail = if is_likely_graphic(probe.format) { Detail::Edges } else { Detail::Photograph };
-    let bytes = encode(&picture, &Make { format, quality, detail, effort, avif_encoder: settings.avif_encoder })?;
-    let stages =
-        StageTimes { decode: was_decoded - started, resize: was_resized - was_decoded, encode: was_resized.elapsed() };
-    Ok(Developed { bytes, width: picture.width, height: picture.height, stages })
+    let make = Make { format, quality, detail, effort, avif_encoder: settings.avif_encoder };
+    let bytes = match format {
+        OutputFormat::Jpeg => encode(&picture.on_ground(WHITE), &make)?,
+        OutputFormat::Avif | OutputFormat::WebP | OutputFormat::Png => encode(picture, &make)?,
+    };
+    let stages = StageTimes { decode: rendered.decode, resize: rendered.resize, encode: started.elapsed() };
+    Ok(Developed { bytes, width, height, stages })
 }
 
 /// What an encoder is told.
@@ -81,7 +93,7 @@ pub(super) struct Make {
     pub(super) quality: u8,
     pub(super) detail: Detail,
     pub(super) effort: Effort,
-    pub(super) avif_encoder: crate::AvifEncoder,
+    pub(super) avif_encoder: AvifEncoder,
 }
 
 /// What a picture most likely shows.
@@ -96,26 +108,4 @@ pub(super) enum Detail {
 /// Graphics are seldom kept as JPEG, photographs seldom as anything without loss.
 const fn is_likely_graphic(format: InputFormat) -> bool {
     matches!(format, InputFormat::Png | InputFormat::Gif)
-}
-
-fn finish(
-    decoded: Decoded,
-    probe: &Probe,
-    plan: &Plan,
-    transform: &Transform,
-    format: OutputFormat,
-) -> Result<Picture, ImageError> {
-    let resized = resize(decoded.picture, (probe.width, probe.height), plan.crop, plan.size)?;
-    let upright = orientation::apply(plan.orientation, resized.without_idle_alpha());
-    let colored = color::to_srgb(upright, &decoded.colors);
-    let asked = transform.background.map(|Rgb { r, g, b }| [r, g, b]);
-    let grounded = match (asked, format) {
-        (Some(background), _) => colored.flattened(background),
-        (None, OutputFormat::Jpeg) => colored.flattened(WHITE),
-        (None, _) => colored,
-    };
-    Ok(match plan.canvas {
-        Some(canvas) => grounded.on_canvas(canvas.size, canvas.at, asked.unwrap_or(WHITE)),
-        None => grounded,
-    })
 }

@@ -42,12 +42,6 @@ pub enum ImageError {
         /// Pixels down.
         height: u32,
     },
-    /// It cannot be brought to the wanted size.
-    #[error("resizing failed: {cause}")]
-    NotResized {
-        /// What is wrong.
-        cause: String,
-    },
     /// The encoder failed.
     #[error("encoding {} failed: {cause}", format.name())]
     NotEncoded {
@@ -56,6 +50,12 @@ pub enum ImageError {
         /// What the encoder said.
         cause: String,
     },
+    /// The decoder gave fewer rows than the header announced.
+    #[error("rows are missing")]
+    RowsMissing,
+    /// The work is not wanted any more.
+    #[error("not wanted any more")]
+    Cancelled,
     /// A codec failed in a way that it should not.
     #[error("a codec failed in a way that it should not")]
     CodecPanicked,
@@ -74,9 +74,10 @@ impl ImageError {
     #[must_use]
     pub const fn why_original(&self) -> WhyOriginal {
         match self {
-            Self::Broken { .. } | Self::NotEncoded { .. } | Self::NotResized { .. } | Self::CodecPanicked => {
+            Self::Broken { .. } | Self::NotEncoded { .. } | Self::RowsMissing | Self::CodecPanicked => {
                 WhyOriginal::Broken
             }
+            Self::Cancelled => WhyOriginal::Busy,
             Self::Unsupported { .. } => WhyOriginal::Unsupported,
             Self::SourceTooLarge { .. } | Self::OutputTooLarge { .. } => WhyOriginal::TooLarge,
         }
@@ -86,10 +87,8 @@ impl ImageError {
     #[must_use]
     pub const fn is_of_source(&self) -> bool {
         match self {
-            Self::Broken { .. } | Self::Unsupported { .. } | Self::SourceTooLarge { .. } => true,
-            Self::OutputTooLarge { .. } | Self::NotEncoded { .. } | Self::NotResized { .. } | Self::CodecPanicked => {
-                false
-            }
+            Self::Broken { .. } | Self::Unsupported { .. } | Self::SourceTooLarge { .. } | Self::RowsMissing => true,
+            Self::OutputTooLarge { .. } | Self::NotEncoded { .. } | Self::Cancelled | Self::CodecPanicked => false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Sizes and cuts: which part of a source is kept, how large it becomes, and where it stands on a canvas.
 
-use super::{error::ImageError, format::OutputFormat, orientation::Orientation, probe::Probe};
+use super::{error::ImageError, orientation::Orientation, probe::Probe};
 use crate::transform::{Fit, Gravity, Transform};
 
 /// A rectangle of the source, in its pixels; the edges may lie between two.
@@ -38,6 +38,13 @@ pub struct Plan {
     pub canvas: Option<Canvas>,
 }
 
+impl Crop {
+    /// All of a picture.
+    pub(super) fn whole((width, height): (u32, u32)) -> Self {
+        Self { left: 0.0, top: 0.0, width: f64::from(width), height: f64::from(height) }
+    }
+}
+
 impl Plan {
     /// The size of the variant.
     #[must_use]
@@ -45,40 +52,29 @@ impl Plan {
         self.canvas.map_or_else(|| self.orientation.size(self.size), |canvas| canvas.size)
     }
 
-    /// The largest part of 1 to which the source may be reduced before the kept part has fewer than `factor` × the pixels
-    /// that it needs across or down.
+    /// The part of the source's pixels across or down, whichever is more, that must remain for the kept part to have as many
+    /// as it needs; more than 1 where it is enlarged.
     #[must_use]
-    pub fn reduction(&self, factor: f64) -> f64 {
-        let across = f64::from(self.size.0) * factor / self.crop.width;
-        let down = f64::from(self.size.1) * factor / self.crop.height;
+    pub fn needed(&self) -> f64 {
+        let across = f64::from(self.size.0) / self.crop.width;
+        let down = f64::from(self.size.1) / self.crop.height;
         across.max(down)
     }
 }
 
-/// Plans a variant of a source.
+/// Plans a transform of a source.
 ///
 /// # Errors
-/// [`ImageError::OutputTooLarge`] where the variant would have more pixels than allowed, or a longer side than its format
-/// holds.
-pub fn plan_variant(
-    probe: &Probe,
-    transform: &Transform,
-    format: OutputFormat,
-    max_output_pixels: u64,
-) -> Result<Plan, ImageError> {
-    let plan = plan((probe.width, probe.height), probe.orientation, transform, max_output_pixels)?;
-    let (width, height) = plan.output_size();
-    if width.max(height) > format.max_side() {
-        return Err(ImageError::OutputTooLarge { width, height });
-    }
-    Ok(plan)
+/// [`ImageError::OutputTooLarge`] where the variant would have more pixels than allowed.
+pub fn plan(probe: &Probe, transform: &Transform, max_output_pixels: u64) -> Result<Plan, ImageError> {
+    plan_source((probe.width, probe.height), probe.orientation, transform, max_output_pixels)
 }
 
 /// Plans a transform of a source of `size` that lies as `orientation` says. Width, height and gravity are meant upright.
 ///
 /// # Errors
 /// [`ImageError::OutputTooLarge`] where the variant would have more than `max_output_pixels`.
-fn plan(
+fn plan_source(
     size: (u32, u32),
     orientation: Orientation,
     transform: &Transform,
@@ -102,7 +98,7 @@ struct Upright {
 }
 
 fn plan_upright(source: (u32, u32), transform: &Transform) -> Upright {
-    let whole = Crop { left: 0.0, top: 0.0, width: f64::from(source.0), height: f64::from(source.1) };
+    let whole = Crop::whole(source);
     let ratio = |wanted: u32, given: u32| f64::from(wanted) / f64::from(given);
     let across = transform.width.map(|width| ratio(width, source.0));
     let down = transform.height.map(|height| ratio(height, source.1));
@@ -190,7 +186,7 @@ mod tests {
 
     fn planned(source: (u32, u32), options: &str) -> Plan {
         let transform = parse_segment(options).unwrap().canonical().0;
-        plan(source, Orientation::UPRIGHT, &transform, ANY).unwrap()
+        plan_source(source, Orientation::UPRIGHT, &transform, ANY).unwrap()
     }
 
     #[test]
@@ -235,7 +231,7 @@ mod tests {
     fn a_picture_on_its_side_is_cut_as_it_is_seen() {
         let transform = parse_segment("w=100,h=50,fit=cover,g=left").unwrap().canonical().0;
         // Stored 500 × 1000 and turned clockwise: 1000 × 500 upright, whose left edge is stored at the bottom.
-        let plan = plan((500, 2000), Orientation::from_exif(6), &transform, ANY).unwrap();
+        let plan = plan_source((500, 2000), Orientation::from_exif(6), &transform, ANY).unwrap();
         assert_eq!((plan.crop.left, plan.crop.top, plan.crop.width, plan.crop.height), (0.0, 1000.0, 500.0, 1000.0));
         assert_eq!((plan.size, plan.output_size()), ((50, 100), (100, 50)));
     }
@@ -243,8 +239,8 @@ mod tests {
     #[test]
     fn more_output_pixels_than_allowed_are_refused() {
         let transform = parse_segment("w=200,h=200,fit=cover").unwrap().canonical().0;
-        assert!(plan((10, 10), Orientation::UPRIGHT, &transform, 40_000).is_ok());
-        assert!(plan((10, 10), Orientation::UPRIGHT, &transform, 39_999).is_err());
+        assert!(plan_source((10, 10), Orientation::UPRIGHT, &transform, 40_000).is_ok());
+        assert!(plan_source((10, 10), Orientation::UPRIGHT, &transform, 39_999).is_err());
     }
 
     proptest! {
@@ -258,7 +254,7 @@ mod tests {
         ) {
             let options = format!("w={},h={},fit={fit},g={}x{}", wanted.0, wanted.1, f64::from(gravity.0) / 1000.0, f64::from(gravity.1) / 1000.0);
             let transform = parse_segment(&options).unwrap().canonical().0;
-            let plan = plan(source, Orientation::from_exif(exif), &transform, ANY).unwrap();
+            let plan = plan_source(source, Orientation::from_exif(exif), &transform, ANY).unwrap();
             let Crop { left, top, width, height } = plan.crop;
             prop_assert!(left >= 0.0 && top >= 0.0 && width > 0.0 && height > 0.0);
             prop_assert!(left + width <= f64::from(source.0) + 1e-6 && top + height <= f64::from(source.1) + 1e-6);

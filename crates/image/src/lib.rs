@@ -5,7 +5,8 @@
 
 #[cfg(feature = "libaom")]
 mod aom;
-pub mod color;
+mod cancel;
+mod color;
 pub mod cost;
 mod decode;
 mod develop;
@@ -14,20 +15,24 @@ mod error;
 mod exif;
 pub mod format;
 pub mod geometry;
+mod light;
 pub mod options;
 pub mod orientation;
 mod picture;
 mod probe;
-mod resize;
+mod render;
+mod resample;
 mod settings;
 #[cfg(test)]
 mod tests;
 pub mod transform;
 pub mod why_original;
 
+pub use cancel::Cancel;
 pub use cost::cost;
-pub use develop::{Developed, StageTimes, develop};
+pub use develop::{Developed, StageTimes, develop, finish};
 pub use error::ImageError;
 pub use probe::{Probe, probe};
+pub use render::{Rendered, render};
 pub use settings::{AvifEncoder, Effort, Limits, Settings};
 pub use transform::Transform;

@@ -1,5 +1,7 @@
 //! Pixels in memory: 8 bits a channel, rows without gaps.
 
+use std::borrow::Cow;
+
 /// Which channels a picture has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Channels {
@@ -58,6 +60,14 @@ impl Picture {
             }
         }
         Self { channels: Channels::Rgb, pixels, ..self }
+    }
+
+    /// It on a background, where it has alpha; itself where not.
+    pub(super) fn on_ground(&self, background: [u8; 3]) -> Cow<'_, Self> {
+        match self.channels {
+            Channels::Rgb => Cow::Borrowed(self),
+            Channels::Rgba => Cow::Owned(self.clone().flattened(background)),
+        }
     }
 
     /// Puts it on a canvas of `width × height` at (`left`, `top`); what does not fit is an error of the caller's, and cut.

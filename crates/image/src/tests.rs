@@ -6,8 +6,8 @@ use image::{DynamicImage, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage, codecs::j
 use proptest::prelude::*;
 
 use super::{
-    Developed, Effort, ImageError, Limits, Settings, cost, decode, develop, exif::tests::block, format::OutputFormat,
-    geometry::plan_variant, probe,
+    Cancel, Developed, Effort, ImageError, Limits, Settings, cost, develop, exif::tests::block, format::OutputFormat,
+    probe, render,
 };
 use crate::{AvifEncoder, Transform, options::parse_segment};
 
@@ -65,8 +65,9 @@ fn pixels(made: &Developed) -> RgbaImage {
         return image.into_rgba8();
     }
     let found = probe(&made.bytes).unwrap();
-    let plan = plan_variant(&found, &Transform::default(), OutputFormat::Png, u64::MAX).unwrap();
-    let picture = decode::decode(&made.bytes, &found, &plan).unwrap().picture;
+    let limits = Limits { max_pixels: u64::MAX, max_output_pixels: u64::MAX };
+    let rendered = render(&made.bytes, &found, &[&Transform::default()], &limits, &Cancel::default()).unwrap();
+    let picture = rendered.into_iter().next().unwrap().unwrap().picture;
     let rgba = if picture.channels.count() == 4 {
         picture.pixels
     } else {

@@ -1,50 +1,86 @@
-//! JPEG by libjpeg (mozjpeg). It may be reduced to 1/2, 1/4 or 1/8 inside the DCT, which saves most of the work.
+//! JPEG by libjpeg (mozjpeg). It may be reduced to 1/2, 1/4 or 1/8 inside the DCT, which saves most of the work. What is
+//! missing of a truncated file is grey, as in browsers.
 
-use mozjpeg::{ColorSpace as JpegColors, Decompress};
+use mozjpeg::{ColorSpace as JpegColors, Decompress, decompress::DecompressStarted};
 
-use super::Decoded;
+use super::{Decoder as AnyDecoder, LEFT_FOR_RESIZE, Rows};
 use crate::{
-    color::{ColorSpace, cmyk_to_srgb},
+    color::{ColorSpace, Inks},
     error::ImageError,
     format::InputFormat::Jpeg,
-    geometry::Plan,
-    picture::{Channels, Picture, byte_count},
-    probe::{Probe, jpeg},
+    picture::{Channels, byte_count},
+    probe::jpeg,
 };
 
-/// What reducing inside the DCT must leave for the resize: with twice the pixels, hardly a difference is measured to a full
-/// decode (within 0.5 SSIMULACRA2; at once the pixels it costs 3 to 6).
-const LEFT_FOR_RESIZE: f64 = 2.0;
-
-/// How many eighths of each side are decoded.
-pub(super) fn eighths(probe: &Probe, plan: &Plan) -> u8 {
-    debug_assert_eq!(probe.format, Jpeg);
-    let needed = plan.reduction(LEFT_FOR_RESIZE);
-    [1u8, 2, 4].into_iter().find(|eighths| f64::from(*eighths) / 8.0 >= needed).unwrap_or(8)
+/// How many eighths of each side are decoded where `needed` of it must remain.
+pub(super) fn eighths(needed: f64) -> u8 {
+    [1u8, 2, 4].into_iter().find(|eighths| f64::from(*eighths) / 8.0 >= needed * LEFT_FOR_RESIZE).unwrap_or(8)
 }
 
-pub(super) fn decode(bytes: &[u8], eighths: u8) -> Result<Decoded, ImageError> {
+pub(super) struct Decoder<'a> {
+    started: DecompressStarted<&'a [u8]>,
+    left: u32,
+    row: Vec<u8>,
+    inks: Option<InkRow>,
+}
+
+/// A row in ink, on its way to sRGB.
+struct InkRow {
+    inks: Inks,
+    inverted: bool,
+    row: Vec<u8>,
+}
+
+pub(super) fn open(bytes: &[u8], eighths: u8) -> Result<Rows<'_>, ImageError> {
     let broken = |error: std::io::Error| ImageError::broken(Jpeg, &error);
     let mut decoder = Decompress::new_mem(bytes).map_err(broken)?;
     decoder.scale(eighths);
-    let inks = matches!(decoder.color_space(), JpegColors::JCS_CMYK | JpegColors::JCS_YCCK);
+    let is_ink = matches!(decoder.color_space(), JpegColors::JCS_CMYK | JpegColors::JCS_YCCK);
     let profile = jpeg::icc_profile(bytes);
-    let mut started = if inks { decoder.to_colorspace(JpegColors::JCS_CMYK) } else { decoder.rgb() }.map_err(broken)?;
+    let started = if is_ink { decoder.to_colorspace(JpegColors::JCS_CMYK) } else { decoder.rgb() }.map_err(broken)?;
     let side = |side: usize| u32::try_from(side).map_err(|error| ImageError::broken(Jpeg, &error));
-    let (width, height) = (side(started.width())?, side(started.height())?);
-    let mut pixels = vec![0; byte_count(width, height, if inks { 4 } else { 3 })];
-    started.read_scanlines_into(&mut pixels).map_err(broken)?;
-    // What is missing behind the last row does not matter.
-    let _ = started.finish();
-    let (pixels, colors) = if inks {
-        if jpeg::has_adobe_segment(bytes) {
-            pixels.iter_mut().for_each(|ink| *ink = 255 - *ink);
-        }
-        (cmyk_to_srgb(&pixels, profile.as_deref()), ColorSpace::Srgb)
+    let size = (side(started.width())?, side(started.height())?);
+    let (inks, colors) = if is_ink {
+        let row = vec![0; byte_count(size.0, 1, 4)];
+        // Adobe's is stored inverted.
+        let inverted = jpeg::has_adobe_segment(bytes);
+        (Some(InkRow { inks: Inks::new(profile.as_deref()), inverted, row }), ColorSpace::Srgb)
     } else {
-        (pixels, profile.into())
+        (None, profile.into())
     };
-    let picture = Picture::new(width, height, Channels::Rgb, pixels)
-        .ok_or_else(|| ImageError::broken(Jpeg, "it has another size than it says"))?;
-    Ok(Decoded { picture, colors })
+    let decoder = Decoder { started, left: size.1, row: vec![0; byte_count(size.0, 1, 3)], inks };
+    Ok(Rows { size, channels: Channels::Rgb, colors, decoder: AnyDecoder::Jpeg(Box::new(decoder)) })
+}
+
+impl Decoder<'_> {
+    pub(super) fn next(&mut self) -> Result<Option<&[u8]>, ImageError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let broken = |error: std::io::Error| ImageError::broken(Jpeg, &error);
+        match &mut self.inks {
+            None => {
+                self.started.read_scanlines_into(&mut self.row).map_err(broken)?;
+            }
+            Some(InkRow { inks, inverted, row }) => {
+                self.started.read_scanlines_into(row).map_err(broken)?;
+                if *inverted {
+                    row.iter_mut().for_each(|ink| *ink = 255 - *ink);
+                }
+                inks.to_srgb(row, &mut self.row);
+            }
+        }
+        Ok(Some(&self.row))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reducing_leaves_twice_what_is_needed() {
+        assert_eq!([0.01, 0.0625, 0.07, 0.125, 0.13, 0.25, 0.26, 1.0].map(eighths), [1, 1, 2, 2, 4, 4, 8, 8]);
+    }
 }

@@ -1,0 +1,31 @@
+//! Whether work is still wanted: asked between rows and stages, since nobody can stop a codec in the middle.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use super::error::ImageError;
+
+/// A sign that can be set once, and is seen by all who hold it.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Says that the work is not wanted any more.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was said.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// # Errors
+    /// [`ImageError::Cancelled`]
+    pub(super) fn check(&self) -> Result<(), ImageError> {
+        if self.is_cancelled() { Err(ImageError::Cancelled) } else { Ok(()) }
+    }
+}
