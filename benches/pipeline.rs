@@ -11,7 +11,7 @@ use std::{hint::black_box, time::Duration};
 use criterion::{Criterion, criterion_group, criterion_main};
 use lightmeter::{
     image::AvifEncoder,
-    image::{Effort, Limits, Settings, StageTimes, develop, format::OutputFormat, probe},
+    image::{Cancel, Effort, Limits, Settings, StageTimes, develop, format::OutputFormat, probe},
     request::Transform,
 };
 
@@ -40,7 +40,11 @@ fn bench_stage(
         bencher.iter_custom(|rounds| {
             (0..rounds)
                 .map(|_| {
-                    stage(develop(black_box(source), &found, &transform, format, &settings, effort).unwrap().stages)
+                    stage(
+                        develop(black_box(source), &found, &transform, format, &settings, effort, &Cancel::default())
+                            .unwrap()
+                            .stages,
+                    )
                 })
                 .sum()
         });

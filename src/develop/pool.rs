@@ -4,7 +4,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -12,6 +12,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::budget::Budget;
+use crate::image::Cancel;
 
 /// How much lower codec threads stand than the network's (see `nice(2)`).
 const CODEC_NICENESS: i32 = 5;
@@ -25,6 +26,8 @@ pub struct Pool {
     jobs: Budget,
     waiting: Arc<AtomicUsize>,
     max_waiting: usize,
+    /// The sign of the work that was let in last because nobody else was there.
+    gives_way: Mutex<Cancel>,
 }
 
 /// Why work is not admitted.
@@ -38,11 +41,25 @@ pub enum NotAdmitted {
     Busy,
 }
 
-/// A job's place: a core and its memory, until dropped.
+/// A job's place: its memory and a core, each until dropped.
 #[derive(Debug)]
 pub struct Admission {
-    _memory: OwnedSemaphorePermit,
-    _slot: OwnedSemaphorePermit,
+    /// Its memory.
+    pub memory: OwnedSemaphorePermit,
+    /// Where it runs.
+    pub slot: Slot,
+}
+
+/// One core or more.
+#[derive(Debug)]
+pub struct Slot(OwnedSemaphorePermit);
+
+impl Slot {
+    /// How many threads may run in it.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.0.num_permits()
+    }
 }
 
 /// How a job ended where it gave no result.
@@ -73,6 +90,7 @@ impl Pool {
             jobs: Budget::new(memory_bytes),
             waiting: Arc::default(),
             max_waiting,
+            gives_way: Mutex::default(),
         })
     }
 
@@ -85,35 +103,60 @@ impl Pool {
             return Err(NotAdmitted::TooLarge);
         }
         let _in_line = self.stand_in_line()?;
+        self.make_way();
         let memory = self.jobs.reserve(cost_bytes).await.ok_or(NotAdmitted::TooLarge)?;
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| NotAdmitted::Busy)?;
-        Ok(Admission { _memory: memory, _slot: slot })
+        Ok(Admission { memory, slot: Slot(slot) })
     }
 
-    /// Takes a core and memory only if both are free and nobody waits: for work that can be put off.
+    /// Takes a core and memory only if both are free and nobody waits: for work that can be put off, and that gives way when
+    /// its sign is set, because somebody has come who cannot wait.
     #[must_use]
-    pub fn admit_if_idle(&self, cost_bytes: u64) -> Option<Admission> {
+    pub fn admit_if_idle(&self, cost_bytes: u64) -> Option<(Admission, Cancel)> {
         if !self.is_idle() {
             return None;
         }
         let memory = self.jobs.try_reserve(cost_bytes)?;
         let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
-        Some(Admission { _memory: memory, _slot: slot })
+        let cancel = Cancel::default();
+        self.gives_way.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&cancel);
+        Some((Admission { memory, slot: Slot(slot) }, cancel))
     }
 
-    /// Runs `work` on a codec thread; a panic in it is caught.
+    /// Waits for a core for work whose memory is admitted already. Nobody who has one waits for memory, so it comes.
+    ///
+    /// # Errors
+    /// [`NotAdmitted::Busy`] where the pool is gone.
+    pub async fn slot(&self) -> Result<Slot, NotAdmitted> {
+        Ok(Slot(Arc::clone(&self.slots).acquire_owned().await.map_err(|_| NotAdmitted::Busy)?))
+    }
+
+    /// Adds cores that nobody uses or waits for, until there are `threads`.
+    pub fn widen(&self, slot: &mut Slot, threads: usize) {
+        while slot.threads() < threads && self.waiting() == 0 {
+            let Ok(one_more) = Arc::clone(&self.slots).try_acquire_owned() else { return };
+            slot.0.merge(one_more);
+        }
+    }
+
+    /// Whether so many bytes could ever be admitted.
+    #[must_use]
+    pub fn could_hold(&self, cost_bytes: u64) -> bool {
+        self.jobs.could_hold(cost_bytes)
+    }
+
+    /// Runs `work` on a codec thread; a panic in it is caught. The slot is given back at its end, unless `work` returns it.
     ///
     /// # Errors
     /// [`Panicked`]
     pub async fn run<T: Send + 'static>(
         &self,
-        admission: Admission,
-        work: impl FnOnce() -> T + Send + 'static,
+        slot: Slot,
+        work: impl FnOnce(Slot) -> T + Send + 'static,
     ) -> Result<T, Panicked> {
         let (sender, receiver) = oneshot::channel();
         self.threads.spawn(move || {
-            let result = catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked);
-            drop(admission);
+            let result = catch_unwind(AssertUnwindSafe(|| work(slot))).map_err(|_| Panicked);
             // Nobody may wait any more: the result is not needed then.
             let _ = sender.send(result);
         });
@@ -142,6 +185,11 @@ impl Pool {
     #[must_use]
     pub fn memory_in_use(&self) -> u64 {
         self.jobs.in_use()
+    }
+
+    /// Stops work that can be put off.
+    fn make_way(&self) {
+        self.gives_way.lock().unwrap_or_else(PoisonError::into_inner).cancel();
     }
 
     fn stand_in_line(&self) -> Result<InLine, NotAdmitted> {
@@ -203,11 +251,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn work_that_can_be_put_off_gives_way() {
+        let pool = Pool::start(2, 4 * MIB, 4).unwrap();
+        let (_refining, cancel) = pool.admit_if_idle(MIB).unwrap();
+        assert!(!cancel.is_cancelled());
+        let _visitor = pool.admit(MIB).await.unwrap();
+        assert!(cancel.is_cancelled());
+    }
+
+    #[tokio::test]
     async fn a_panic_is_an_error_and_gives_its_place_back() {
         let pool = Pool::start(1, MIB, 1).unwrap();
         let admission = pool.admit(MIB).await.unwrap();
-        assert_eq!(pool.run(admission, || panic!("codec")).await, Err::<(), _>(Panicked));
+        assert_eq!(pool.run(admission.slot, |_| panic!("codec")).await, Err::<(), _>(Panicked));
+        drop(admission.memory);
         let admission = pool.admit(MIB).await.unwrap();
-        assert_eq!(pool.run(admission, || 7).await, Ok(7));
+        assert_eq!(pool.run(admission.slot, |_| 7).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn cores_that_nobody_needs_are_added_to_a_slot() {
+        let pool = Pool::start(3, MIB, 1).unwrap();
+        let other = pool.admit(0).await.unwrap();
+        let mut wide = pool.admit(0).await.unwrap().slot;
+        pool.widen(&mut wide, 8);
+        assert_eq!(wide.threads(), 2);
+        drop(other);
+        pool.widen(&mut wide, 8);
+        assert_eq!(wide.threads(), 3);
+        drop(wide);
+        assert!(pool.is_idle());
     }
 }

@@ -9,18 +9,20 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use super::{
     fill::{End, Fill, WholeSource},
     flights::{Flights, Joined, Waiting},
-    pool::{Admission, NotAdmitted, Pool},
+    pool::{Admission, NotAdmitted, Pool, Slot},
     refine::RefineJob,
+    renders::{NotRendered, Print, Renders, Seat, SharedBy, Wish},
     sources::{SourceSpec, Sources},
 };
 use crate::{
     cache::{
+        key::CacheKey,
         object::{Make, SourceHead, StoredBody, StoredVariant, Variant, Verdict},
         tiers::Cache,
     },
     clock::Clock,
     image::{
-        self, Developed as Picture, Effort, ImageError, Probe, Settings, format::OutputFormat,
+        self, Cancel, Developed as Picture, Effort, ImageError, Probe, Settings, format::OutputFormat,
         why_original::WhyOriginal,
     },
     origin::error::FetchError,
@@ -52,6 +54,16 @@ pub enum Origination {
 }
 
 impl Origination {
+    /// Tells apart what can share a decode.
+    fn shared_by(&self, source: CacheKey) -> SharedBy {
+        let content = match self {
+            Self::Stored(head) => u128::from_le_bytes(head.version.0),
+            // Its version is not known yet; an address is no version's number.
+            Self::Filling(fill) => Arc::as_ptr(fill).addr() as u128,
+        };
+        SharedBy { source, content }
+    }
+
     /// Which content it is; waits for one on its way in. `None` where that does not come whole.
     pub async fn version(&self) -> Option<SourceVersion> {
         match self {
@@ -89,6 +101,7 @@ pub struct Developer {
     cache: Arc<Cache>,
     sources: Arc<Sources>,
     pool: Arc<Pool>,
+    renders: Arc<Renders>,
     flights: Arc<Flights<Developed>>,
     settings: Settings,
     undevelopable_ttl: std::time::Duration,
@@ -118,7 +131,9 @@ impl Developer {
     #[must_use]
     pub fn new(tools: Tools, settings: Settings, undevelopable_ttl: std::time::Duration) -> Self {
         let Tools { cache, sources, pool, metrics, refinements, clock } = tools;
-        Self { cache, sources, pool, flights: Arc::default(), settings, undevelopable_ttl, refinements, metrics, clock }
+        let renders = Arc::new(Renders::new(Arc::clone(&pool), Arc::clone(&metrics), settings.limits));
+        let flights = Arc::default();
+        Self { cache, sources, pool, renders, flights, settings, undevelopable_ttl, refinements, metrics, clock }
     }
 
     /// Begins a job, or joins one under way; it goes on when all who wait go away. `None` where it would have to be begun
@@ -136,9 +151,10 @@ impl Developer {
             Joined::First(..) if !self.pool.has_room() => None,
             Joined::First(landing, waiting) => {
                 let developer = Arc::clone(self);
+                let seat = self.renders.seat(origination.shared_by(job.spec.key));
                 tokio::spawn(async move {
                     let mut made = Made::default();
-                    landing.land(developer.work(&job, origination, &mut made).await);
+                    landing.land(developer.work(&job, origination, seat, &mut made).await);
                     // Who comes before it is stored joins this flight.
                     developer.save(&job, made).await;
                     drop(landing);
@@ -154,7 +170,7 @@ impl Developer {
         self.flights.is_empty()
     }
 
-    async fn work(&self, job: &Job, origination: Origination, made: &mut Made) -> Developed {
+    async fn work(&self, job: &Job, origination: Origination, seat: Option<Seat>, made: &mut Made) -> Developed {
         let source = match self.whole(job, origination).await {
             Ok(source) => source,
             Err(developed) => return developed,
@@ -166,7 +182,8 @@ impl Developer {
         if let Err(why) = self.developable(&probe, &job.transform) {
             return self.remember(job, &source, why).await;
         }
-        self.try_candidates(job, &source, &probe, made).await
+        let mut desk = Desk { seat, print: None };
+        self.try_candidates(job, &source, &probe, &mut desk, made).await
     }
 
     /// The original, whole and in memory, with its place in the budget of originals.
@@ -208,7 +225,14 @@ impl Developer {
         Ok(())
     }
 
-    async fn try_candidates(&self, job: &Job, source: &WholeSource, probe: &Probe, made: &mut Made) -> Developed {
+    async fn try_candidates(
+        &self,
+        job: &Job,
+        source: &WholeSource,
+        probe: &Probe,
+        desk: &mut Desk,
+        made: &mut Made,
+    ) -> Developed {
         let mut why = WhyOriginal::NotSmaller;
         for candidate in job.candidates.as_slice() {
             let format = candidate.output(source.head.facts.input);
@@ -219,7 +243,7 @@ impl Developer {
                 Some(StoredVariant::Original(_)) => continue,
                 None => {}
             }
-            match self.make(job, source, probe, format, made).await {
+            match self.make(job, source, probe, format, desk, made).await {
                 Ok(Some((variant, stages))) => {
                     self.put_down_for_refinement(job, source, format);
                     return Developed::Variant(variant, Arc::clone(&source.head), stages);
@@ -230,7 +254,9 @@ impl Developer {
                     why = WhyOriginal::TooLarge;
                     self.show(job, &source.head, format, StoredVariant::Original(why), made);
                 }
-                Err(Unmade::NotAdmitted(NotAdmitted::Busy)) => return Developed::Original(WhyOriginal::Busy),
+                Err(
+                    Unmade::NotAdmitted(NotAdmitted::Busy) | Unmade::Superseded | Unmade::Image(ImageError::Cancelled),
+                ) => return Developed::Original(WhyOriginal::Busy),
                 Err(Unmade::Image(error)) if error.is_of_source() => return self.give_up(job, source, &error).await,
                 Err(Unmade::Image(error)) => {
                     tracing::info!(site = &*job.spec.site, source = &*job.spec.source, %error, "a format is left out");
@@ -254,13 +280,18 @@ impl Developer {
         source: &WholeSource,
         probe: &Probe,
         format: OutputFormat,
+        desk: &mut Desk,
         made: &mut Made,
     ) -> Result<Option<(Arc<Variant>, Stages)>, Unmade> {
-        let effort = Effort::FirstView;
-        let cost = image::cost(probe, &job.transform, format, &self.settings, effort)?;
-        let admission = self.pool.admit(cost).await?;
-        let work = Work { job, source, probe, format, effort };
-        let picture = self.encode(&work, admission).await?;
+        let work = Work { job, source, probe, format, effort: Effort::FirstView };
+        self.check_current(&work)?;
+        let print = self.rendered(&work, desk).await?;
+        let slot = match print.slot.take() {
+            Some(slot) => slot,
+            None => self.pool.slot().await?,
+        };
+        self.check_current(&work)?;
+        let picture = self.finish(&work, print, slot).await?;
         let stages = self.observe(&work, &picture);
         Ok(self.keep(&work, picture, made).map(|variant| (variant, stages)))
     }
@@ -279,9 +310,13 @@ impl Developer {
         let Ok(cost) = image::cost(&probe, &job.transform, *format, &self.settings, Effort::Refined) else {
             return Refined::Done;
         };
-        let Some(admission) = self.pool.admit_if_idle(cost) else { return Refined::Later };
+        let Some((admission, cancel)) = self.pool.admit_if_idle(cost.total()) else { return Refined::Later };
         let work = Work { job, source, probe: &probe, format: *format, effort: Effort::Refined };
-        let Ok(picture) = self.encode(&work, admission).await else { return Refined::Done };
+        let picture = match self.develop(&work, admission, cancel).await {
+            Ok(picture) => picture,
+            Err(ImageError::Cancelled) => return Refined::Later,
+            Err(_) => return Refined::Done,
+        };
         self.observe(&work, &picture);
         if (picture.bytes.len() as u64) < first.body.len() {
             let mut made = Made::default();
@@ -301,14 +336,69 @@ impl Developer {
         self.pool.is_idle()
     }
 
-    async fn encode(&self, work: &Work<'_>, admission: Admission) -> Result<Picture, ImageError> {
+    /// Nothing more is made of content that has been replaced.
+    fn check_current(&self, work: &Work<'_>) -> Result<(), Unmade> {
+        let current = self.cache.hot_head(work.job.spec.key);
+        let is_superseded = current.is_some_and(|current| current.version != work.source.head.version);
+        if is_superseded { Err(Unmade::Superseded) } else { Ok(()) }
+    }
+
+    /// The picture that is to be encoded: what was rendered for another format, where its place in the budget suffices, or
+    /// rendered now, together with what others want of the source.
+    async fn rendered<'d>(&self, work: &Work<'_>, desk: &'d mut Desk) -> Result<&'d mut Print, Unmade> {
+        let Work { job, source, probe, format, effort } = *work;
+        let cost = image::cost(probe, &job.transform, format, &self.settings, effort)?;
+        let suffices = desk.print.as_ref().is_some_and(|(_, own_bytes)| cost.own <= *own_bytes);
+        if !suffices {
+            // Its memory is given back before more is waited for.
+            desk.print = None;
+            if !self.pool.could_hold(cost.total()) {
+                return Err(NotAdmitted::TooLarge.into());
+            }
+            let wish = Wish {
+                source: source.clone(),
+                probe: probe.clone(),
+                transform: job.transform.clone(),
+                decoding_bytes: cost.decoding,
+                own_bytes: cost.own,
+            };
+            let print = match desk.seat.take() {
+                Some(seat) => seat.render(wish).await?,
+                None => self.renders.render(wish).await?,
+            };
+            desk.print = Some((print, cost.own));
+        }
+        match &mut desk.print {
+            Some((print, _)) => Ok(print),
+            None => Err(ImageError::CodecPanicked.into()),
+        }
+    }
+
+    /// Encodes a rendered picture.
+    async fn finish(&self, work: &Work<'_>, print: &Print, slot: Slot) -> Result<Picture, ImageError> {
+        let (rendered, admitted) = (Arc::clone(&print.rendered), Arc::clone(&print.admitted));
+        let (probe, transform) = (work.probe.clone(), work.job.transform.clone());
+        let (format, effort, settings) = (work.format, work.effort, self.settings.clone());
+        self.pool
+            .run(slot, move |_slot| {
+                let _admitted = admitted;
+                image::finish(&rendered, &probe, &transform, format, &settings, effort)
+            })
+            .await
+            .unwrap_or(Err(ImageError::CodecPanicked))
+    }
+
+    /// Renders and encodes in one go.
+    async fn develop(&self, work: &Work<'_>, admission: Admission, cancel: Cancel) -> Result<Picture, ImageError> {
         let (bytes, probe, transform) = (work.source.bytes.clone(), work.probe.clone(), work.job.transform.clone());
         let (format, effort, settings) = (work.format, work.effort, self.settings.clone());
         let reserved: Arc<OwnedSemaphorePermit> = Arc::clone(&work.source.reserved);
+        let Admission { memory, slot } = admission;
+        self.metrics.decodes.inc();
         self.pool
-            .run(admission, move || {
-                let _reserved = reserved;
-                image::develop(&bytes, &probe, &transform, format, &settings, effort)
+            .run(slot, move |_slot| {
+                let _held = (reserved, memory);
+                image::develop(&bytes, &probe, &transform, format, &settings, effort, &cancel)
             })
             .await
             .unwrap_or(Err(ImageError::CodecPanicked))
@@ -388,6 +478,15 @@ impl Developer {
     }
 }
 
+/// What a job works on.
+#[derive(Debug)]
+struct Desk {
+    /// Its place among those who share the decode, until it says what it wants.
+    seat: Option<Seat>,
+    /// What was rendered, and the bytes that it and its encoding are admitted for.
+    print: Option<(Print, u64)>,
+}
+
 /// What a job has made and is not saved yet.
 #[derive(Debug, Default)]
 struct Made(Vec<(SourceVersion, OutputFormat, StoredVariant)>);
@@ -423,4 +522,16 @@ enum Unmade {
     NotAdmitted(#[from] NotAdmitted),
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The source has other content now.
+    #[error("the source has other content now")]
+    Superseded,
+}
+
+impl From<NotRendered> for Unmade {
+    fn from(error: NotRendered) -> Self {
+        match error {
+            NotRendered::NotAdmitted(why) => Self::NotAdmitted(why),
+            NotRendered::Image(error) => Self::Image(error),
+        }
+    }
 }

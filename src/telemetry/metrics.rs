@@ -33,6 +33,8 @@ pub struct Metrics {
     origin_duration: Histogram,
     /// First-view variants replaced by smaller ones.
     pub refinements: IntCounter,
+    /// Originals decoded; several variants may share one.
+    pub decodes: IntCounter,
     /// Connections open.
     pub connections: IntGauge,
     cache_entries: IntGaugeVec,
@@ -111,6 +113,7 @@ impl Metrics {
                 .buckets(REQUEST_SECONDS.to_vec()),
             )?,
             refinements: IntCounter::new("lightmeter_refinements_total", "Variants replaced by smaller ones.")?,
+            decodes: IntCounter::new("lightmeter_decodes_total", "Originals decoded; several variants may share one.")?,
             connections: IntGauge::new("lightmeter_connections", "Client connections open.")?,
             cache_entries: gauges("cache_entries", "Entries by tier.", &["tier"])?,
             cache_bytes: gauges("cache_bytes", "Bytes by tier.", &["tier"])?,
@@ -129,7 +132,7 @@ impl Metrics {
     }
 
     fn register(&self, durations: HistogramVec) -> Result<(), prometheus::Error> {
-        let collectors: [Box<dyn Collector>; 16] = [
+        let collectors: [Box<dyn Collector>; 17] = [
             Box::new(self.requests.clone()),
             Box::new(self.delivered.clone()),
             Box::new(self.response_bytes.clone()),
@@ -139,6 +142,7 @@ impl Metrics {
             Box::new(self.origin_fetches.clone()),
             Box::new(self.origin_duration.clone()),
             Box::new(self.refinements.clone()),
+            Box::new(self.decodes.clone()),
             Box::new(self.connections.clone()),
             Box::new(self.cache_entries.clone()),
             Box::new(self.cache_bytes.clone()),

@@ -60,10 +60,11 @@ async fn the_first_of_a_hundred_goes_away_and_the_others_get_the_picture() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_variants_of_one_source_at_once_are_one_fetch() {
+async fn several_variants_of_one_source_at_once_are_one_fetch_and_one_decode() {
     let original = pictures::demo("rocket.jpg");
     let gate = Gate::closed();
-    let origin = Origin::with("/rocket.jpg", Reply::jpeg(original.clone()).behind(&gate)).await;
+    let content = Content::Gated(original.slice(..1000), gate.clone(), original.slice(1000..));
+    let origin = Origin::with("/rocket.jpg", Reply::of(content)).await;
     let edge = Edge::start(Setup::of(&origin)).await;
     let wanted: Vec<(u32, &str, &str)> =
         [100, 200, 300].into_iter().flat_map(|width| [(width, CHROMIUM, "avif"), (width, SAFARI_15, "webp")]).collect();
@@ -83,6 +84,7 @@ async fn several_variants_of_one_source_at_once_are_one_fetch() {
         assert_looks_like(&seen, &original);
     }
     assert_eq!((origin.count("/rocket.jpg"), edge.encodes().await), (1, 6));
+    assert_eq!(edge.metric("lightmeter_decodes_total", &[]).await, 1);
 }
 
 #[tokio::test]

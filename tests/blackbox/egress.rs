@@ -67,7 +67,7 @@ async fn heads_conditions_originals_and_other_files_count_nothing() {
 
 #[tokio::test]
 async fn an_aborted_download_counts_what_was_sent_to_within_one_piece() {
-    let origin = Origin::with("/large.png", Reply::png(pictures::noise_png(2_000, 2_000)).max_age(86_400)).await;
+    let origin = Origin::with("/large.png", Reply::png(pictures::noise_png(2_800, 2_800)).max_age(86_400)).await;
     let edge = Edge::start(Setup::paid(&origin, "egress").set("images.memory_budget", "'2GiB'")).await;
     edge.until_entitlement("shop", "optimize").await;
     // Made by a request that counts nothing.

@@ -21,6 +21,23 @@ const OPEN_ROWS: u64 = 8;
 const LIGHT_BYTES: u64 = 4;
 
 /// The most bytes that a job holds at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// For decoding the source, however many share it.
+    pub decoding: u64,
+    /// For its own picture and its encoding.
+    pub own: u64,
+}
+
+impl Cost {
+    /// Both.
+    #[must_use]
+    pub const fn total(self) -> u64 {
+        self.decoding + self.own
+    }
+}
+
+/// Tells it from the header.
 ///
 /// # Errors
 /// [`ImageError::OutputTooLarge`]
@@ -30,7 +47,7 @@ pub fn cost(
     format: OutputFormat,
     settings: &Settings,
     effort: Effort,
-) -> Result<u64, ImageError> {
+) -> Result<Cost, ImageError> {
     let plan = plan(probe, transform, settings.limits.max_output_pixels)?;
     let (width, height) = plan.output_size();
     if width.max(height) > format.max_side() {
@@ -41,7 +58,8 @@ pub fn cost(
     // counts too: the allocator gives it back to the system later than the next stage begins.
     let picture = output_pixels * u64::from(probe.pixel_bytes) * 2;
     let encoding = encoding_bytes(output_pixels, format, settings.avif_encoder, effort);
-    Ok(BASE_BYTES + decoding_bytes(probe) + resampling_bytes(probe, &plan) + picture + encoding)
+    let own = resampling_bytes(probe, &plan) + picture + encoding;
+    Ok(Cost { decoding: BASE_BYTES + decoding_bytes(probe), own })
 }
 
 /// What the decoder holds of the whole picture.

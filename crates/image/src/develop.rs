@@ -40,7 +40,7 @@ pub struct StageTimes {
     pub encode: Duration,
 }
 
-/// Makes a variant of an original. `transform` must have its quality decided; without one it is 80.
+/// Makes a variant of an original, unless `cancel` says that it is not wanted any more. `transform` must have its quality decided; without one it is 80.
 ///
 /// # Errors
 /// [`ImageError`]
@@ -51,9 +51,11 @@ pub fn develop(
     format: OutputFormat,
     settings: &Settings,
     effort: Effort,
+    cancel: &Cancel,
 ) -> Result<Developed, ImageError> {
-    let rendered = render(bytes, probe, &[transform], &settings.limits, &Cancel::default())?;
+    let rendered = render(bytes, probe, &[transform], &settings.limits, cancel)?;
     let rendered = rendered.into_iter().next().unwrap_or(Err(ImageError::RowsMissing))?;
+    cancel.check()?;
     finish(&rendered, probe, transform, format, settings, effort)
 }
 

@@ -29,7 +29,7 @@ pub mod transform;
 pub mod why_original;
 
 pub use cancel::Cancel;
-pub use cost::cost;
+pub use cost::{Cost, cost};
 pub use develop::{Developed, StageTimes, develop, finish};
 pub use error::ImageError;
 pub use probe::{Probe, probe};

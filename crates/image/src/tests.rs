@@ -56,7 +56,7 @@ fn transform(options: &str) -> Transform {
 }
 
 fn developed(bytes: &[u8], options: &str, format: OutputFormat) -> Result<Developed, ImageError> {
-    develop(bytes, &probe(bytes)?, &transform(options), format, &SETTINGS, Effort::FirstView)
+    develop(bytes, &probe(bytes)?, &transform(options), format, &SETTINGS, Effort::FirstView, &Cancel::default())
 }
 
 /// Pixels as RGBA, by another decoder where there is one.
@@ -102,7 +102,16 @@ fn the_pure_rust_encoder_makes_the_same_picture() {
     let settings = Settings { avif_encoder: AvifEncoder::Ravif, ..SETTINGS };
     let source = jpeg(&quarters(120, 80));
     let found = probe(&source).unwrap();
-    let made = develop(&source, &found, &transform("w=60"), OutputFormat::Avif, &settings, Effort::FirstView).unwrap();
+    let made = develop(
+        &source,
+        &found,
+        &transform("w=60"),
+        OutputFormat::Avif,
+        &settings,
+        Effort::FirstView,
+        &Cancel::default(),
+    )
+    .unwrap();
     if cfg!(feature = "libaom") {
         let image = pixels(&made);
         assert_eq!(image.dimensions(), (60, 40));
@@ -244,8 +253,9 @@ fn a_picture_at_the_limit_is_made_and_one_over_it_is_not() {
 fn the_cost_of_a_large_source_follows_its_output_where_it_can_be_reduced_while_decoding() {
     let source = jpeg(&quarters(2000, 2000));
     let found = probe(&source).unwrap();
-    let cost_of =
-        |options: &str, format| cost(&found, &transform(options), format, &SETTINGS, Effort::FirstView).unwrap();
+    let cost_of = |options: &str, format| {
+        cost(&found, &transform(options), format, &SETTINGS, Effort::FirstView).unwrap().total()
+    };
     let thumbnail = cost_of("w=200", OutputFormat::Jpeg);
     let whole = cost_of("w=1000", OutputFormat::Jpeg);
     assert!(thumbnail < 10 << 20 && thumbnail * 2 < whole, "{thumbnail} {whole}");
