@@ -134,7 +134,9 @@ fn make_source(kind: &str) -> Vec<u8> {
     let same_size = |format| {
         let bytes = jpeg(false);
         let found = probe(&bytes).unwrap();
-        develop(&bytes, &found, &Transform::default(), format, &settings, Effort::FirstView, &Cancel::default()).unwrap().bytes
+        develop(&bytes, &found, &Transform::default(), format, &settings, Effort::FirstView, &Cancel::default())
+            .unwrap()
+            .bytes
     };
     match kind {
         "jpeg" => jpeg(false),

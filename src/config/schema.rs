@@ -181,6 +181,8 @@ pub struct Images {
     pub max_output_pixels: u64,
     /// Jobs waiting for a core; beyond it originals are served.
     pub max_queue: usize,
+    /// Different sizes made of one source within 24 hours; 0 is no bound.
+    pub max_sizes: usize,
     /// Codec threads; 0 is one a core.
     pub threads: usize,
     /// Default quality, 1-100, where neither request nor site names one.
@@ -211,6 +213,7 @@ impl Default for Images {
             max_pixels: 100_000_000,
             max_output_pixels: 50_000_000,
             max_queue: 256,
+            max_sizes: 200,
             threads: 0,
             quality: 80,
             refine: true,

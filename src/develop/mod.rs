@@ -1,6 +1,6 @@
 //! Step 6 of the request's way: from an original to a variant, once for all who want it. `sources` gets originals (`intake`
 //! takes one in, `fill` is one on its way, `direct` one that may not be kept, `facts` what its fields say, `remembered` that
-//! there is none), `flights` lets many wait for one piece of work, `pool` runs the codecs under their `budget`, `renders` decodes once for all who want something of a source at the same moment, `variants`
+//! there is none), `flights` lets many wait for one piece of work, `pool` runs the codecs under their `budget`, `renders` decodes once for all who want something of a source at the same moment, `sizes` bounds how many there are of one, `variants`
 //! decides what is made and stores it, `refine` makes it again, smaller, when the machine is idle.
 
 pub mod budget;
@@ -13,6 +13,7 @@ pub mod pool;
 pub mod refine;
 pub mod remembered;
 pub mod renders;
+pub mod sizes;
 pub mod sources;
 pub mod variants;
 

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     cache::tiers::Cache,
     clock::Clock,
-    develop::{Developer, Sources, sources::UrlKind},
+    develop::{Developer, Sources, sizes::Sizes, sources::UrlKind},
     http::{check, forwarding, time::UnixSeconds},
     meter::Meter,
     origin::fetch::Origins,
@@ -47,6 +47,8 @@ pub struct Edge {
     pub sources: Arc<Sources>,
     /// Makes variants.
     pub developer: Arc<Developer>,
+    /// How many sizes of a source are made.
+    pub sizes: Sizes,
     /// What usage is counted with and paid by.
     pub meter: Arc<Meter>,
     /// Counters.

@@ -45,6 +45,9 @@ const ATTEMPTS: usize = 2;
 
 impl Miss<'_> {
     pub(super) async fn get(&self) -> Result<Answer, Problem> {
+        if !self.edge.sizes.admits(self.wanted.key, self.wanted.asked) {
+            return Err(Problem::TooManySizes);
+        }
         let spec = self.spec();
         for _ in 0..ATTEMPTS {
             let (obtained, collapsed) = self.edge.sources.obtain(&spec).await;

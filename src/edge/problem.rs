@@ -29,6 +29,9 @@ pub(super) enum Problem {
     /// Only GET and HEAD are for images.
     #[error("only GET and HEAD are allowed here")]
     Method,
+    /// Too many different sizes of one image were asked for (RFC 6585, 4).
+    #[error("too many different sizes of this image were asked for today (images.max_sizes)")]
+    TooManySizes,
     /// The origin gave nothing.
     #[error("the origin gave no answer: {0}")]
     Origin(#[from] FetchError),
@@ -43,6 +46,7 @@ impl Problem {
             Self::UnknownHost(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooManySizes => StatusCode::TOO_MANY_REQUESTS,
             Self::Origin(error) => error.status(),
         }
     }
@@ -65,6 +69,9 @@ impl Problem {
         match self {
             Self::Method => {
                 headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
+            Self::TooManySizes => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("3600"));
             }
             Self::Origin(FetchError::Busy) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

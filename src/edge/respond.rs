@@ -169,6 +169,9 @@ pub(super) fn direct(context: Context<'_>, origin: OriginResponse, why: Option<W
     }
     if !context.site.rules.allowed.is_own(&origin.url) {
         disarm(&mut headers);
+    } else if is_svg(&headers) {
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        headers.append(CONTENT_SECURITY_POLICY, SVG_POLICY);
     }
     headers.append(CACHE_STATUS, cache_status(context, way, None, why.map_or("", WhyOriginal::name)));
     let delivered = why.filter(|_| status == StatusCode::OK).map_or(Delivered::Other, Delivered::Original);
@@ -330,6 +333,18 @@ fn disarm(headers: &mut HeaderMap) {
     headers.remove(SET_COOKIE);
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+}
+
+/// An SVG is a document that can run scripts in the site's name when it is opened by itself: it may style itself and show what
+/// it carries, and no more. A policy that the origin gives holds beside it.
+const SVG_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; sandbox");
+
+fn is_svg(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let media_type = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        media_type.trim_ascii().eq_ignore_ascii_case(b"image/svg+xml")
+    })
 }
 
 fn add_vary(headers: &mut HeaderMap) {

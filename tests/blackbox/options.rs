@@ -1,6 +1,8 @@
 //! The options: what they make of a picture, in which carrier, and how a wrong one is told.
 
-use crate::harness::{CHROMIUM, CURL, Edge, Origin, Reply, Setup, assert_looks_like, pictures, pictures::Scan};
+use crate::harness::{
+    CHROMIUM, CURL, Edge, Origin, Reply, SAFARI_15, Setup, assert_looks_like, pictures, pictures::Scan,
+};
 
 /// 600 × 400.
 async fn edge_with_coffee() -> (Origin, Edge) {
@@ -127,6 +129,22 @@ async fn a_wrong_option_is_400_and_named() {
         assert!(answer.problem().contains(name), "{target}: {}", answer.problem());
     }
     assert!(origin.asked().is_empty());
+}
+
+#[tokio::test]
+async fn one_size_too_many_is_429_and_those_that_are_there_are_served_on() {
+    let origin = Origin::with("/coffee.jpg", Reply::jpeg(pictures::demo("coffee.jpg"))).await;
+    let edge = Edge::start(Setup::of(&origin).set("images.max_sizes", "2")).await;
+    for width in [100, 200] {
+        assert_eq!(edge.get(&format!("/coffee.jpg?w={width}")).accept(CHROMIUM).await.picture().format, "avif");
+    }
+    let refused = edge.get("/coffee.jpg?w=300").accept(CHROMIUM).await;
+    assert_eq!((refused.status.as_u16(), refused.field("retry-after").as_str()), (429, "3600"));
+    assert!(refused.problem().contains("sizes"), "{}", refused.problem());
+    assert!(edge.get("/coffee.jpg?w=100").accept(CHROMIUM).await.is_hit());
+    // Another format of a size that is there, and the image as it is, are no new sizes.
+    assert_eq!(edge.get("/coffee.jpg?w=200").accept(SAFARI_15).await.picture().format, "webp");
+    assert_eq!(edge.get("/coffee.jpg").accept(CHROMIUM).await.picture().format, "avif");
 }
 
 #[tokio::test]

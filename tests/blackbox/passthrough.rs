@@ -31,6 +31,30 @@ async fn pages_styles_and_drawings_come_through_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn drawings_and_icons_are_left_alone_and_a_drawing_cannot_act_as_the_site() {
+    let drawing = "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>";
+    let icon = b"\0\0\x01\0\x01\0\x10\x10".to_vec();
+    let origin = Origin::start().await;
+    origin.set(
+        "/drawing.svg",
+        Reply::ok("image/svg+xml; charset=utf-8", drawing).header("content-security-policy", "img-src *"),
+    );
+    origin.set("/favicon.ico", Reply::ok("image/x-icon", icon.clone()));
+    let edge = Edge::start(Setup::of(&origin)).await;
+    for path in ["/drawing.svg", "/lm/w=100/drawing.svg"] {
+        let answer = edge.get(path).accept(CHROMIUM).await;
+        assert_eq!(answer.text(), drawing, "{path}");
+        let policy = answer.field("content-security-policy");
+        assert!(policy.starts_with("img-src *, default-src 'none'") && policy.ends_with("sandbox"), "{path}: {policy}");
+        assert_eq!(answer.field("x-content-type-options"), "nosniff");
+    }
+    for path in ["/favicon.ico", "/lm/w=100/favicon.ico"] {
+        let answer = edge.get(path).accept(CHROMIUM).await;
+        assert_eq!((answer.body, answer.status), (icon.clone().into(), StatusCode::OK), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn statuses_come_through_with_their_bodies() {
     let origin = Origin::start().await;
     let edge = Edge::start(Setup::of(&origin)).await;
