@@ -7,7 +7,7 @@ mod kernels;
 
 use self::{
     axis::Axis,
-    kernels::{BATCH, Kernels, LANES, Share},
+    kernels::{BATCH, Kernels, LANES, Pair, Share},
 };
 use crate::{
     color::Converter,
@@ -33,7 +33,10 @@ pub(crate) struct Resample {
     batch: [Vec<f32>; BATCH],
     batched: usize,
     shares: Vec<Share>,
-    pixels: Vec<[f32; 4]>,
+    /// Two rows of finished sums, and what they become across.
+    pixels: Vec<Pair>,
+    results: Vec<Pair>,
+    /// One row of these.
     result: Vec<[f32; 4]>,
     steps: Vec<[u32; 4]>,
     made: Vec<u8>,
@@ -77,11 +80,13 @@ impl Resample {
             used: first * count..end * count,
             seen: 0,
             finished: 0,
-            sums: vec![vec![0.0; samples]; down.overlap(BATCH)],
+            // One more: results are finished in pairs, so one may wait for the next.
+            sums: vec![vec![0.0; samples]; down.overlap(BATCH) + 1],
             batch: std::array::from_fn(|_| vec![0.0; samples]),
             batched: 0,
             shares: Vec::new(),
-            pixels: vec![[0.0; 4]; end - first],
+            pixels: vec![[0.0; 8]; end - first],
+            results: vec![[0.0; 8]; size.0 as usize],
             result: vec![[0.0; 4]; size.0 as usize],
             steps: vec![[0; 4]; size.0 as usize],
             made: Vec::with_capacity(byte_count(size.0, size.1, count)),
@@ -125,6 +130,10 @@ impl Resample {
             if first >= self.seen {
                 break;
             }
+            if first + weights.len() <= start {
+                // It waits to be finished.
+                continue;
+            }
             let weight = |row: usize| (start + row).checked_sub(first).and_then(|tap| weights.get(tap));
             self.shares.push(Share {
                 sum: result % self.sums.len(),
@@ -135,8 +144,12 @@ impl Resample {
         }
         self.kernels.add_rows(&self.batch, &self.shares, &mut self.sums);
         self.batched = 0;
-        while self.finished < self.down.len() && self.down.starts[self.finished] + self.down.taps <= self.seen {
-            self.finish_result();
+        loop {
+            match self.complete() {
+                0 => return,
+                1 if self.finished + 1 < self.down.len() => return,
+                complete => self.finish(complete),
+            }
         }
     }
 
@@ -146,22 +159,41 @@ impl Resample {
         Picture::new(size.0, size.1, self.channels, self.made)
     }
 
-    fn finish_result(&mut self) {
-        let turn = self.finished % self.sums.len();
-        let sums = &self.sums[turn];
+    /// How many of the next two results have all their rows.
+    fn complete(&self) -> usize {
+        let next = self.down.starts[self.finished..].iter().take(2);
+        next.take_while(|start| **start + self.down.taps <= self.seen).count()
+    }
+
+    /// Finishes two results, or the last one alone.
+    fn finish(&mut self, count: usize) {
+        let turn = |result: usize| &self.sums[result % self.sums.len()];
+        let (upper, lower) = (turn(self.finished), turn(self.finished + count - 1));
         match self.channels {
             Channels::Rgb => {
-                for (pixel, [red, green, blue]) in self.pixels.iter_mut().zip(sums.as_chunks().0) {
-                    *pixel = [*red, *green, *blue, 1.0];
+                let rows = upper.as_chunks::<3>().0.iter().zip(lower.as_chunks::<3>().0);
+                for (pair, ([r, g, b], [s, h, c])) in self.pixels.iter_mut().zip(rows) {
+                    *pair = [*r, *g, *b, 1.0, *s, *h, *c, 1.0];
                 }
             }
             Channels::Rgba => {
-                let sums = sums.as_chunks().0;
-                let used = self.pixels.len();
-                self.pixels.copy_from_slice(&sums[..used]);
+                let rows = upper.as_chunks::<4>().0.iter().zip(lower.as_chunks::<4>().0);
+                for (pair, ([r, g, b, a], [s, h, c, d])) in self.pixels.iter_mut().zip(rows) {
+                    *pair = [*r, *g, *b, *a, *s, *h, *c, *d];
+                }
             }
         }
-        self.kernels.across(&self.pixels, &self.across, &mut self.result);
+        self.kernels.across(&self.pixels, &self.across, &mut self.results);
+        for row in 0..count {
+            for (result, pair) in self.result.iter_mut().zip(&self.results) {
+                *result = pair.as_chunks().0[row];
+            }
+            self.write_result();
+        }
+        self.finished += count;
+    }
+
+    fn write_result(&mut self) {
         if self.channels == Channels::Rgba {
             self.result.iter_mut().for_each(unpremultiply);
         }
@@ -172,7 +204,6 @@ impl Resample {
             }
             Finish::Converted(converter) => converter.convert(&self.result, self.channels, &mut self.made),
         }
-        self.finished += 1;
     }
 }
 
