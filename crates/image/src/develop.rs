@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{
     color,
     decode::{Decoded, decode},
-    encode::encode,
+    encode::{Chroma, Coding, Encoder, Make, encode},
     error::ImageError,
     format::{InputFormat, OutputFormat},
     geometry::{Plan, plan_variant},
@@ -15,7 +15,7 @@ use super::{
     resize::resize,
     settings::{Effort, Settings},
 };
-use crate::transform::{Rgb, Transform};
+use crate::transform::{Quality, Rgb, Transform};
 
 /// What lies around a padded picture, and under a transparent one in a format that has no alpha, where nothing is asked for.
 const WHITE: [u8; 3] = [255; 3];
@@ -66,31 +66,22 @@ pub fn develop(
     let was_decoded = Instant::now();
     let picture = finish(decoded, probe, &plan, transform, format)?;
     let was_resized = Instant::now();
-    let quality = transform.quality.unwrap_or(80);
-    let detail = if is_likely_graphic(probe.format) { Detail::Edges } else { Detail::Photograph };
-    let bytes = encode(&picture, &Make { format, quality, detail, effort, avif_encoder: settings.avif_encoder })?;
+    let quality = match transform.quality {
+        Some(Quality::Setting(quality)) => quality,
+        Some(Quality::Target(score)) => score.saturating_add(8).min(100),
+        None => 80,
+    };
+    let avif_encoder = settings.avif_encoder;
+    let encoder = Encoder::of(format, avif_encoder);
+    let chroma = if is_likely_graphic(probe.format) { Chroma::Full } else { encoder.chroma(quality) };
+    let coding = match encoder {
+        Encoder::Png => Coding::Lossless,
+        lossy => Coding::Lossy { setting: lossy.setting(quality), chroma },
+    };
+    let bytes = encode(&picture, &Make { format, coding, effort, avif_encoder, threads: 1 })?;
     let stages =
         StageTimes { decode: was_decoded - started, resize: was_resized - was_decoded, encode: was_resized.elapsed() };
     Ok(Developed { bytes, width: picture.width, height: picture.height, stages })
-}
-
-/// What an encoder is told.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Make {
-    pub(super) format: OutputFormat,
-    pub(super) quality: u8,
-    pub(super) detail: Detail,
-    pub(super) effort: Effort,
-    pub(super) avif_encoder: crate::AvifEncoder,
-}
-
-/// What a picture most likely shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Detail {
-    /// Few sharp edges in colour: colour may have half the resolution.
-    Photograph,
-    /// Text, lines, icons.
-    Edges,
 }
 
 /// Graphics are seldom kept as JPEG, photographs seldom as anything without loss.
