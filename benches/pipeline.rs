@@ -12,7 +12,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use lightmeter::{
     image::AvifEncoder,
     image::{Cancel, Effort, Limits, Settings, StageTimes, develop, format::OutputFormat, probe},
-    request::Transform,
+    request::{Transform, transform::Quality},
 };
 
 const PHOTOGRAPH: &[u8] = include_bytes!("../demo/pictures/dandelion.jpg");
@@ -35,7 +35,7 @@ fn bench_stage(
     stage: Stage,
 ) {
     let found = probe(source).unwrap();
-    let transform = Transform { width: Some(width), quality: Some(80), ..Transform::default() };
+    let transform = Transform { width: Some(width), quality: Some(Quality::Setting(80)), ..Transform::default() };
     criterion.bench_function(name, |bencher| {
         bencher.iter_custom(|rounds| {
             (0..rounds)

@@ -374,15 +374,16 @@ impl Developer {
         }
     }
 
-    /// Encodes a rendered picture.
-    async fn finish(&self, work: &Work<'_>, print: &Print, slot: Slot) -> Result<Picture, ImageError> {
+    /// Encodes a rendered picture, on cores that nobody else needs as well.
+    async fn finish(&self, work: &Work<'_>, print: &Print, mut slot: Slot) -> Result<Picture, ImageError> {
         let (rendered, admitted) = (Arc::clone(&print.rendered), Arc::clone(&print.admitted));
+        self.pool.widen(&mut slot, image::useful_threads(work.format, rendered.size()));
         let (probe, transform) = (work.probe.clone(), work.job.transform.clone());
         let (format, effort, settings) = (work.format, work.effort, self.settings.clone());
         self.pool
-            .run(slot, move |_slot| {
+            .run(slot, move |slot| {
                 let _admitted = admitted;
-                image::finish(&rendered, &probe, &transform, format, &settings, effort)
+                image::finish(&rendered, &probe, &transform, format, &settings, effort, slot.threads())
             })
             .await
             .unwrap_or(Err(ImageError::CodecPanicked))

@@ -21,6 +21,7 @@ use crate::{
     request::{
         self, Candidates, ImageRequest, Transform,
         key::{SourceName, variant_key},
+        transform::Quality,
     },
 };
 
@@ -54,7 +55,7 @@ impl<'a> Wanted<'a> {
     ) -> Self {
         let name = SourceName { scope: &site.scope, source: image.source.as_str() };
         let mut transform = image.transform.clone();
-        transform.quality.get_or_insert(site.quality);
+        transform.quality.get_or_insert(Quality::Setting(site.quality));
         let accept = headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
         Self {
             name,

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::transform::{Animation, Fit, Rotation, Transform};
+use super::transform::{Animation, Fit, Quality, Rotation, Transform};
 use crate::{
     cache::key::{CacheKey, KeyHasher},
     image::format::OutputFormat,
@@ -155,7 +155,11 @@ fn transform_bytes(transform: &Transform) -> [u8; 24] {
     bytes[8..10].copy_from_slice(&gravity.x_permille.to_le_bytes());
     bytes[10..12].copy_from_slice(&gravity.y_permille.to_le_bytes());
     bytes[12..14].copy_from_slice(&dpr.0.to_le_bytes());
-    bytes[14] = quality.unwrap_or(0);
+    match quality {
+        Some(Quality::Setting(setting)) => bytes[14] = *setting,
+        Some(Quality::Target(score)) => bytes[22] = *score,
+        None => {}
+    }
     if let Some(color) = background {
         bytes[15..19].copy_from_slice(&[1, color.r, color.g, color.b]);
     }
@@ -196,7 +200,9 @@ mod tests {
             Transform { gravity: Gravity { x_permille: 1, y_permille: 500 }, ..plain.clone() },
             Transform { gravity: Gravity { x_permille: 500, y_permille: 1 }, ..plain.clone() },
             Transform { dpr: Dpr(200), ..plain.clone() },
-            Transform { quality: Some(1), ..plain.clone() },
+            Transform { quality: Some(Quality::Setting(72)), ..plain.clone() },
+            Transform { quality: Some(Quality::Target(72)), ..plain.clone() },
+            Transform { quality: Some(Quality::Target(60)), ..plain.clone() },
             Transform { background: Some(Rgb { r: 0, g: 0, b: 0 }), ..plain.clone() },
             Transform { rotate: Rotation::Half, ..plain.clone() },
             Transform { animation: Animation::FirstFrame, ..plain },

@@ -60,7 +60,12 @@ pub(super) struct EncoderSettings {
     pub(super) quantizer: u32,
     /// 0 is the slowest, 9 the fastest.
     pub(super) speed: i32,
+    /// How many threads it may use, at least one.
+    pub(super) threads: usize,
 }
+
+/// The most threads that one encode is given: more do not help a single picture.
+const MAX_THREADS: c_uint = 16;
 
 /// Why libaom gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -266,7 +271,7 @@ fn reduced(sample: u16, excess: u32) -> u8 {
 /// # Errors
 /// [`AomError`]
 pub(super) fn encode(frame: &Frame, settings: EncoderSettings) -> Result<Vec<u8>, AomError> {
-    let config = encoder_config(frame)?;
+    let config = encoder_config(frame, settings.threads)?;
     let mut context = Context::initialized(|context| {
         // SAFETY: `context` is valid and zeroed, the interface is libaom's constant, `config` outlives the call.
         unsafe {
@@ -292,7 +297,7 @@ pub(super) fn encode(frame: &Frame, settings: EncoderSettings) -> Result<Vec<u8>
     if data.is_empty() { Err(AomError::NoFrame) } else { Ok(data) }
 }
 
-fn encoder_config(frame: &Frame) -> Result<ffi::aom_codec_enc_cfg_t, AomError> {
+fn encoder_config(frame: &Frame, threads: usize) -> Result<ffi::aom_codec_enc_cfg_t, AomError> {
     let mut config = MaybeUninit::uninit();
     // SAFETY: the interface is libaom's constant, and the call fills the whole configuration where it succeeds.
     let mut config: ffi::aom_codec_enc_cfg_t = unsafe {
@@ -306,7 +311,7 @@ fn encoder_config(frame: &Frame) -> Result<ffi::aom_codec_enc_cfg_t, AomError> {
     config.g_w = frame.width;
     config.g_h = frame.height;
     config.g_limit = 1;
-    config.g_threads = 1;
+    config.g_threads = c_uint::try_from(threads).unwrap_or(1).clamp(1, MAX_THREADS);
     config.g_lag_in_frames = 0;
     config.g_profile = if frame.subsampling == Subsampling::Full { 1 } else { 0 };
     config.monochrome = c_uint::from(frame.subsampling == Subsampling::Monochrome);
@@ -317,7 +322,7 @@ fn encoder_config(frame: &Frame) -> Result<ffi::aom_codec_enc_cfg_t, AomError> {
 
 /// What makes the bundled libaom 3.11 better at pictures than newer versions' own image tuning (`docs/performance.md`).
 fn tune(context: &mut Context, frame: &Frame, settings: EncoderSettings) -> Result<(), AomError> {
-    let EncoderSettings { quantizer, speed } = settings;
+    let EncoderSettings { quantizer, speed, .. } = settings;
     context.control(ffi::AOME_SET_CPUUSED, speed)?;
     context.control(ffi::AOME_SET_CQ_LEVEL, c_int::try_from(quantizer.min(63)).unwrap_or(63))?;
     let code_point = |value: u32| c_int::try_from(value).unwrap_or(2);
@@ -410,7 +415,7 @@ mod tests {
     #[test]
     fn what_is_encoded_without_loss_decodes_to_the_same() {
         let frame = gray(37, 21);
-        let data = encode(&frame, EncoderSettings { quantizer: 0, speed: 9 }).unwrap();
+        let data = encode(&frame, EncoderSettings { quantizer: 0, speed: 9, threads: 1 }).unwrap();
         let decoded = decode(&data, (37, 21)).unwrap();
         assert_eq!(decoded.planes[0], frame.planes[0]);
         assert_eq!((decoded.subsampling, decoded.full_range), (Subsampling::Monochrome, true));
@@ -418,7 +423,7 @@ mod tests {
 
     #[test]
     fn data_of_another_size_than_the_file_says_is_refused_before_it_is_decoded() {
-        let data = encode(&gray(64, 64), EncoderSettings { quantizer: 30, speed: 9 }).unwrap();
+        let data = encode(&gray(64, 64), EncoderSettings { quantizer: 30, speed: 9, threads: 1 }).unwrap();
         assert_eq!(decode(&data, (32, 32)).unwrap_err(), AomError::OtherSize);
         assert!(decode(&data[..data.len() / 2], (64, 64)).is_err());
         assert!(decode(b"nonsense", (64, 64)).is_err());
@@ -427,7 +432,7 @@ mod tests {
 
     #[test]
     fn a_second_frame_is_refused_before_it_is_decoded() {
-        let data = encode(&gray(64, 64), EncoderSettings { quantizer: 30, speed: 9 }).unwrap();
+        let data = encode(&gray(64, 64), EncoderSettings { quantizer: 30, speed: 9, threads: 1 }).unwrap();
         assert!(decode(&data, (64, 64)).is_ok());
         assert_eq!(decode(&[data.clone(), data].concat(), (64, 64)).unwrap_err(), AomError::Layout);
         assert_eq!(leb128(&[0xE5, 0x8E, 0x26, 7]), Some((624_485, &[7][..])));

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use super::{
     cancel::Cancel,
-    encode::encode,
+    encode::{Chroma, Coding, Encoder, Make, encode},
     error::ImageError,
     format::{InputFormat, OutputFormat},
     probe::Probe,
     render::{Rendered, render},
-    settings::{AvifEncoder, Effort, Settings},
-    transform::Transform,
+    settings::{Effort, Settings},
+    transform::{Quality, Transform},
 };
 
 /// What lies under a transparent picture in a format that has no alpha, where nothing is asked for.
@@ -56,10 +56,10 @@ pub fn develop(
     let rendered = render(bytes, probe, &[transform], &settings.limits, cancel)?;
     let rendered = rendered.into_iter().next().unwrap_or(Err(ImageError::RowsMissing))?;
     cancel.check()?;
-    finish(&rendered, probe, transform, format, settings, effort)
+    finish(&rendered, probe, transform, format, settings, effort, 1)
 }
 
-/// Makes a variant of a picture that has been rendered.
+/// Makes a variant of a picture that has been rendered, with so many threads.
 ///
 /// # Errors
 /// [`ImageError::OutputTooLarge`] or [`ImageError::NotEncoded`]
@@ -70,6 +70,7 @@ pub fn finish(
     format: OutputFormat,
     settings: &Settings,
     effort: Effort,
+    threads: usize,
 ) -> Result<Developed, ImageError> {
     let started = Instant::now();
     let picture = &rendered.picture;
@@ -77,9 +78,19 @@ pub fn finish(
     if width.max(height) > format.max_side() {
         return Err(ImageError::OutputTooLarge { width, height });
     }
-    let quality = transform.quality.unwrap_or(80);
-    let detail = if is_likely_graphic(probe.format) { Detail::Edges } else { Detail::Photograph };
-    let make = Make { format, quality, detail, effort, avif_encoder: settings.avif_encoder };
+    let quality = match transform.quality {
+        Some(Quality::Setting(quality)) => quality,
+        Some(Quality::Target(score)) => score.saturating_add(8).min(100),
+        None => 80,
+    };
+    let avif_encoder = settings.avif_encoder;
+    let encoder = Encoder::of(format, avif_encoder);
+    let chroma = if is_likely_graphic(probe.format) { Chroma::Full } else { encoder.chroma(quality) };
+    let coding = match encoder {
+        Encoder::Png => Coding::Lossless,
+        lossy => Coding::Lossy { setting: lossy.setting(quality), chroma },
+    };
+    let make = Make { format, coding, effort, avif_encoder, threads };
     let bytes = match format {
         OutputFormat::Jpeg => encode(&picture.on_ground(WHITE), &make)?,
         OutputFormat::Avif | OutputFormat::WebP | OutputFormat::Png => encode(picture, &make)?,
@@ -88,23 +99,14 @@ pub fn finish(
     Ok(Developed { bytes, width, height, stages })
 }
 
-/// What an encoder is told.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Make {
-    pub(super) format: OutputFormat,
-    pub(super) quality: u8,
-    pub(super) detail: Detail,
-    pub(super) effort: Effort,
-    pub(super) avif_encoder: AvifEncoder,
-}
-
-/// What a picture most likely shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Detail {
-    /// Few sharp edges in colour: colour may have half the resolution.
-    Photograph,
-    /// Text, lines, icons.
-    Edges,
+/// How many threads at the most make a variant faster. Only AVIF's encoder can share its work, by rows of 64 pixels, and a
+/// small picture is not worth it.
+#[must_use]
+pub fn useful_threads(format: OutputFormat, (width, height): (u32, u32)) -> usize {
+    const WORTH_SHARING: u64 = 250_000;
+    const MOST: usize = 8;
+    let is_worth_it = u64::from(width) * u64::from(height) >= WORTH_SHARING;
+    if format == OutputFormat::Avif && is_worth_it { MOST } else { 1 }
 }
 
 /// Graphics are seldom kept as JPEG, photographs seldom as anything without loss.

@@ -30,7 +30,7 @@ pub mod why_original;
 
 pub use cancel::Cancel;
 pub use cost::{Cost, cost};
-pub use develop::{Developed, StageTimes, develop, finish};
+pub use develop::{Developed, StageTimes, develop, finish, useful_threads};
 pub use error::ImageError;
 pub use probe::{Probe, probe};
 pub use render::{Rendered, render};

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::transform::{Animation, Dpr, Fit, Gravity, Rgb, Rotation, Transform};
+use super::transform::{Animation, Dpr, Fit, Gravity, Quality, Rgb, Rotation, Transform};
 use crate::format::OutputFormat;
 
 /// The longest side that can be asked for, in pixels.
@@ -113,8 +113,8 @@ impl Options {
                     gravity(value).ok_or_else(|| refused("center, top, bottom-left, …, n, sw, … or 0.3x0.7"))?;
             }
             "quality" => {
-                let quality = value.parse().ok().filter(|quality| (1..=100).contains(quality));
-                transform.quality = Some(quality.ok_or_else(|| refused("a whole number from 1 to 100"))?);
+                let expected = "auto, high, medium-high, medium-low, low or a whole number from 1 to 100";
+                transform.quality = quality(value).ok_or_else(|| refused(expected))?;
             }
             "format" => {
                 self.format = format(value).ok_or_else(|| refused("auto, avif, webp, jpeg, png or original"))?;
@@ -207,6 +207,18 @@ fn gravity(value: &str) -> Option<Gravity> {
     Some(Gravity { x_permille, y_permille })
 }
 
+/// `auto` is the same as nothing: the site's. The words are targets, a number is a setting.
+fn quality(value: &str) -> Option<Option<Quality>> {
+    Some(Some(match value {
+        "auto" => return Some(None),
+        "high" => Quality::Target(82),
+        "medium-high" => Quality::Target(72),
+        "medium-low" => Quality::Target(62),
+        "low" => Quality::Target(50),
+        number => Quality::Setting(number.parse().ok().filter(|number| (1..=100).contains(number))?),
+    }))
+}
+
 /// A decimal fraction from 0 to 1 in thousandths; further digits do not count.
 fn permille(value: &str) -> Option<u16> {
     let thousandths = decimal(value, 3)?;
@@ -294,7 +306,7 @@ mod tests {
                 fit: Fit::Cover,
                 gravity: Gravity { x_permille: 500, y_permille: 0 },
                 dpr: Dpr(100),
-                quality: Some(75),
+                quality: Some(Quality::Setting(75)),
                 background: Some(Rgb { r: 0xFF, g: 0xAA, b: 0 }),
                 rotate: Rotation::Quarter,
                 animation: Animation::FirstFrame,
@@ -314,6 +326,7 @@ mod tests {
             ("w=800", "w=800,fit=crop"),
             ("w=800", "w=800,gravity=top"),
             ("w=800,fit=contain", "w=800,fit=cover"),
+            ("w=5", "w=5,q=auto"),
             ("q=70", "q=70,fit=cover"),
             ("q=70", "q=70,dpr=3"),
             ("w=10,h=10,fit=cover,g=0.5x0.5", "w=10,h=10,fit=cover"),
@@ -322,6 +335,15 @@ mod tests {
         for (one, other) in table {
             assert_eq!(canonical(one), canonical(other), "{one} and {other}");
         }
+    }
+
+    #[test]
+    fn words_for_quality_are_targets_and_numbers_settings() {
+        let quality = |value: &str| canonical(&format!("q={value}")).quality;
+        assert_eq!(quality("72"), Some(Quality::Setting(72)));
+        assert_eq!(quality("auto"), None);
+        let targets = ["high", "medium-high", "medium-low", "low"].map(quality);
+        assert_eq!(targets, [82, 72, 62, 50].map(|score| Some(Quality::Target(score))));
     }
 
     #[test]
@@ -336,6 +358,7 @@ mod tests {
             ("g=1.2x0.5", "gravity"),
             ("q=0", "quality"),
             ("q=101", "quality"),
+            ("q=best", "quality"),
             ("f=bmp", "format"),
             ("dpr=0", "dpr"),
             ("dpr=99", "dpr"),

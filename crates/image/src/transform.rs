@@ -14,14 +14,24 @@ pub struct Transform {
     pub gravity: Gravity,
     /// Multiplies width and height.
     pub dpr: Dpr,
-    /// 1-100 on one scale for all formats; `None` is the site's.
-    pub quality: Option<u8>,
+    /// How good it shall look; `None` is the site's.
+    pub quality: Option<Quality>,
     /// What lies under transparent pixels where the format has none, and around a padded picture.
     pub background: Option<Rgb>,
     /// Clockwise turn, after EXIF orientation.
     pub rotate: Rotation,
     /// What becomes of an animated source.
     pub animation: Animation,
+}
+
+/// How good a variant shall look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Quality {
+    /// What encoders are set to, 1-100 on one scale for all formats: how it looks depends on the picture.
+    Setting(u8),
+    /// What it shall score, 1-100 on the scale of SSIMULACRA2 (50 medium, 70 high, 90 not told from the original), whatever
+    /// the picture and the format: encoders are set accordingly.
+    Target(u8),
 }
 
 /// How a source is fitted into the wanted width and height.

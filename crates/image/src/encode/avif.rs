@@ -11,7 +11,7 @@ use yuv::{
 
 use crate::{
     aom::{self, EncoderSettings, Frame, Subsampling},
-    develop::{Detail, Make},
+    encode::{Chroma, Coding, Make},
     error::ImageError,
     format::OutputFormat::Avif,
     picture::{Channels, Picture},
@@ -20,13 +20,16 @@ use crate::{
 
 pub(super) fn encode(picture: &Picture, make: &Make) -> Result<Vec<u8>, ImageError> {
     let (width, height) = (picture.width, picture.height);
-    let subsampling =
-        if make.detail == Detail::Edges || make.quality >= 95 { Subsampling::Full } else { Subsampling::Half };
+    let (quantizer, subsampling) = match make.coding {
+        Coding::Lossy { setting, chroma: Chroma::Halved } => (quantizer(setting), Subsampling::Half),
+        Coding::Lossy { setting, chroma: Chroma::Full } => (quantizer(setting), Subsampling::Full),
+        Coding::Lossless => (0, Subsampling::Full),
+    };
     let speed = match make.effort {
         Effort::FirstView => 9,
         Effort::Refined => 6,
     };
-    let settings = EncoderSettings { quantizer: quantizer(make.quality), speed };
+    let settings = EncoderSettings { quantizer, speed, threads: make.threads };
     let encode_frame =
         |frame: &Frame| aom::encode(frame, settings).map_err(|error| ImageError::not_encoded(Avif, &error));
     let color =
@@ -46,10 +49,9 @@ pub(super) fn encode(picture: &Picture, make: &Make) -> Result<Vec<u8>, ImageErr
         .to_vec(&color, alpha.as_deref(), width, height, 8))
 }
 
-/// libaom's quantizer for a quality on the common scale. 25 looks like JPEG's and WebP's 80, 0 is without loss.
-fn quantizer(quality: u8) -> u32 {
-    let quality = u32::from(quality.clamp(1, 100));
-    if quality <= 80 { 55 - (quality - 1) * 30 / 79 } else { (100 - quality) * 25 / 20 }
+/// The nearest quantizer that there is.
+fn quantizer(setting: f32) -> u32 {
+    setting.round().clamp(0.0, 63.0) as u32
 }
 
 fn color_frame(picture: &Picture, subsampling: Subsampling) -> Result<Frame, YuvError> {
@@ -101,16 +103,5 @@ const fn frame(picture: &Picture, subsampling: Subsampling, planes: [Vec<u8>; 3]
         primaries: 1,
         transfer: 13,
         matrix: 6,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn better_quality_never_quantizes_more() {
-        assert_eq!((quantizer(1), quantizer(80), quantizer(100)), (55, 25, 0));
-        assert!((1..100).all(|quality| quantizer(quality) >= quantizer(quality + 1)));
     }
 }

@@ -3,7 +3,7 @@
 use mozjpeg::{ColorSpace, Compress};
 
 use crate::{
-    develop::{Detail, Make},
+    encode::{Chroma, Coding, Make},
     error::ImageError,
     format::OutputFormat::Jpeg,
     picture::{Channels, Picture},
@@ -21,14 +21,15 @@ pub(super) fn encode(picture: &Picture, make: &Make) -> Result<Vec<u8>, ImageErr
         encoder.set_fastest_defaults();
     }
     encoder.set_size(picture.width as usize, picture.height as usize);
-    encoder.set_quality(f32::from(make.quality));
+    let (quality, chroma) = match make.coding {
+        Coding::Lossy { setting, chroma } => (setting, chroma),
+        Coding::Lossless => (100.0, Chroma::Full),
+    };
+    encoder.set_quality(quality);
     encoder.set_progressive_mode();
     encoder.set_optimize_coding(true);
-    if make.detail == Detail::Edges || make.quality >= 90 {
-        encoder.set_chroma_sampling_pixel_sizes((1, 1), (1, 1));
-    } else {
-        encoder.set_chroma_sampling_pixel_sizes((2, 2), (2, 2));
-    }
+    let across = if chroma == Chroma::Full { 1 } else { 2 };
+    encoder.set_chroma_sampling_pixel_sizes((across, across), (across, across));
     let mut started = encoder.start_compress(Vec::new()).map_err(failed)?;
     started.write_scanlines(&picture.pixels).map_err(failed)?;
     started.finish().map_err(failed)

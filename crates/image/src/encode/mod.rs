@@ -1,17 +1,18 @@
-//! From pixels to a file, one file a format. Quality is on one scale for all: JPEG's and WebP's own, and for AVIF what looks
-//! like them.
+//! From pixels to a file, one file a format; `make` is what they are told.
 
 #[cfg(feature = "libaom")]
 mod avif;
 mod jpeg;
+mod make;
 mod png;
 mod ravif;
 mod webp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{develop::Make, error::ImageError, format::OutputFormat, picture::Picture};
-use crate::AvifEncoder;
+pub(crate) use make::{Chroma, Coding, Encoder, Make};
+
+use super::{error::ImageError, picture::Picture};
 
 /// Encodes a picture.
 ///
@@ -24,14 +25,14 @@ pub(super) fn encode(picture: &Picture, make: &Make) -> Result<Vec<u8>, ImageErr
 }
 
 fn encode_unwinding(picture: &Picture, make: &Make) -> Result<Vec<u8>, ImageError> {
-    match (make.format, make.avif_encoder) {
+    match Encoder::of(make.format, make.avif_encoder) {
         #[cfg(feature = "libaom")]
-        (OutputFormat::Avif, AvifEncoder::Libaom) => avif::encode(picture, make),
+        Encoder::Libaom => avif::encode(picture, make),
         #[cfg(not(feature = "libaom"))]
-        (OutputFormat::Avif, AvifEncoder::Libaom) => ravif::encode(picture, make),
-        (OutputFormat::Avif, AvifEncoder::Ravif) => ravif::encode(picture, make),
-        (OutputFormat::WebP, _) => webp::encode(picture, make),
-        (OutputFormat::Jpeg, _) => jpeg::encode(picture, make),
-        (OutputFormat::Png, _) => png::encode(picture, make),
+        Encoder::Libaom => ravif::encode(picture, make),
+        Encoder::Ravif => ravif::encode(picture, make),
+        Encoder::Libwebp => webp::encode(picture, make),
+        Encoder::Mozjpeg => jpeg::encode(picture, make),
+        Encoder::Png => png::encode(picture, make),
     }
 }

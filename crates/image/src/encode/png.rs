@@ -6,7 +6,7 @@ use image::{
 };
 
 use crate::{
-    develop::Make,
+    encode::Make,
     error::ImageError,
     format::OutputFormat::Png,
     picture::{Channels, Picture},

@@ -4,7 +4,7 @@ use ravif::{Encoder, Img};
 use rgb::FromSlice as _;
 
 use crate::{
-    develop::Make,
+    encode::{Coding, Make},
     error::ImageError,
     format::OutputFormat::Avif,
     picture::{Channels, Picture},
@@ -16,17 +16,16 @@ pub(super) fn encode(picture: &Picture, make: &Make) -> Result<Vec<u8>, ImageErr
         Effort::FirstView => 10,
         Effort::Refined => 6,
     };
-    let encoder = Encoder::new().with_speed(speed).with_quality(quality(make.quality)).with_num_threads(Some(1));
+    let quality = match make.coding {
+        Coding::Lossy { setting, .. } => setting,
+        Coding::Lossless => 100.0,
+    };
+    let encoder =
+        Encoder::new().with_speed(speed).with_quality(quality.clamp(1.0, 100.0)).with_num_threads(Some(make.threads));
     let (width, height) = (picture.width as usize, picture.height as usize);
     let encoded = match picture.channels {
         Channels::Rgb => encoder.encode_rgb(Img::new(picture.pixels.as_rgb(), width, height)),
         Channels::Rgba => encoder.encode_rgba(Img::new(picture.pixels.as_rgba(), width, height)),
     };
     Ok(encoded.map_err(|error| ImageError::not_encoded(Avif, &error))?.avif_file)
-}
-
-/// ravif's quality for one on the common scale: its 70 looks like JPEG's and WebP's 80.
-fn quality(quality: u8) -> f32 {
-    let quality = f32::from(quality);
-    if quality <= 80.0 { (quality * 0.875).max(1.0) } else { 70.0 + (quality - 80.0) * 1.5 }
 }
