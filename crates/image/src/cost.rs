@@ -2,6 +2,7 @@
 //! measured by `cargo bench --bench memory` (`docs/performance.md`) and rounded up.
 
 use super::{
+    animation,
     decode::decoded_size,
     error::ImageError,
     format::{InputFormat, OutputFormat},
@@ -17,7 +18,7 @@ const BASE_BYTES: u64 = 6 << 20;
 /// The most bytes that a job holds at once.
 ///
 /// # Errors
-/// [`ImageError::OutputTooLarge`]
+/// [`ImageError::OutputTooLarge`]; for an animation [`ImageError::Animated`] and [`ImageError::AnimationTooLarge`].
 pub fn cost(
     probe: &Probe,
     transform: &Transform,
@@ -26,6 +27,10 @@ pub fn cost(
     effort: Effort,
 ) -> Result<u64, ImageError> {
     let plan = plan_variant(probe, transform, format, settings.limits.max_output_pixels)?;
+    if animation::moves(probe, transform) {
+        animation::check(probe, &plan, format, &settings.limits)?;
+        return Ok(BASE_BYTES + animation::cost(probe, &plan));
+    }
     let (width, height) = plan.output_size();
     let output_pixels = u64::from(width) * u64::from(height);
     // Resized, turned, or in other colours: one more copy in the output's size. What a stage has freed counts too: the

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::{
+    animation::{self, MakeMoving},
     color,
-    decode::{Decoded, decode},
+    decode::{self, Decoded, decode},
     encode::encode,
     error::ImageError,
     format::{InputFormat, OutputFormat},
@@ -61,6 +62,10 @@ pub fn develop(
         return Err(ImageError::SourceTooLarge { width, height, limit: settings.limits.max_pixels });
     }
     let plan = plan_variant(probe, transform, format, settings.limits.max_output_pixels)?;
+    if animation::moves(probe, transform) {
+        animation::check(probe, &plan, format, &settings.limits)?;
+        return develop_moving(bytes, probe, &plan, transform, effort);
+    }
     let started = Instant::now();
     let decoded = decode(bytes, probe, &plan)?;
     let was_decoded = Instant::now();
@@ -72,6 +77,23 @@ pub fn develop(
     let stages =
         StageTimes { decode: was_decoded - started, resize: was_resized - was_decoded, encode: was_resized.elapsed() };
     Ok(Developed { bytes, width: picture.width, height: picture.height, stages })
+}
+
+/// Each frame is treated as a still picture is.
+fn develop_moving(
+    bytes: &[u8],
+    probe: &Probe,
+    plan: &Plan,
+    transform: &Transform,
+    effort: Effort,
+) -> Result<Developed, ImageError> {
+    let (width, height) = plan.output_size();
+    let make = MakeMoving { size: (width, height), quality: transform.quality.unwrap_or(80), effort };
+    let colors = decode::animation_colors(bytes, probe);
+    let (bytes, stages) = animation::develop(bytes, probe, make, |picture| {
+        finish(Decoded { picture, colors: colors.clone() }, probe, plan, transform, OutputFormat::WebP)
+    })?;
+    Ok(Developed { bytes, width, height, stages })
 }
 
 /// What an encoder is told.

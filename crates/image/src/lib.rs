@@ -3,6 +3,7 @@
 //! the stages: `decode`, `resize`, `orientation`, `color`, `encode`. `format` tells what bytes are and what can be made of
 //! them, `why_original` why something is left as it is.
 
+mod animation;
 #[cfg(feature = "libaom")]
 mod aom;
 pub mod color;
@@ -19,6 +20,7 @@ pub mod orientation;
 mod picture;
 mod probe;
 mod resize;
+mod riff;
 mod settings;
 #[cfg(test)]
 mod tests;

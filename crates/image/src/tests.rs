@@ -12,7 +12,12 @@ use super::{
 use crate::{AvifEncoder, Transform, options::parse_segment};
 
 const SETTINGS: Settings = Settings {
-    limits: Limits { max_pixels: 4_000_000, max_output_pixels: 1_000_000 },
+    limits: Limits {
+        max_pixels: 4_000_000,
+        max_output_pixels: 1_000_000,
+        max_animation_frames: 20,
+        max_animation_pixels: 2_000_000,
+    },
     avif_encoder: if cfg!(feature = "libaom") { AvifEncoder::Libaom } else { AvifEncoder::Ravif },
 };
 

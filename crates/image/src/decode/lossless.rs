@@ -23,6 +23,11 @@ pub(super) fn decode_png(bytes: &[u8], probe: &Probe) -> Result<Decoded, ImageEr
     Ok(Decoded { picture: decode(decoder, InputFormat::Png)?, colors: profile.into() })
 }
 
+/// The ICC profile, if there is one that can be read.
+pub(super) fn png_profile(bytes: &[u8], probe: &Probe) -> Option<Vec<u8>> {
+    PngDecoder::with_limits(Cursor::new(bytes), limits(probe)).ok()?.icc_profile().ok().flatten()
+}
+
 pub(super) fn decode_gif(bytes: &[u8], probe: &Probe) -> Result<Decoded, ImageError> {
     let broken = |error| ImageError::broken(InputFormat::Gif, &error);
     let mut decoder = GifDecoder::new(Cursor::new(bytes)).map_err(broken)?;

@@ -9,7 +9,8 @@ mod webp;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{
-    color::ColorSpace, error::ImageError, format::InputFormat, geometry::Plan, picture::Picture, probe::Probe,
+    animation, color::ColorSpace, error::ImageError, format::InputFormat, geometry::Plan, picture::Picture,
+    probe::Probe,
 };
 
 /// A decoded picture, and what its colours mean.
@@ -30,7 +31,20 @@ pub(super) fn decode(bytes: &[u8], probe: &Probe, plan: &Plan) -> Result<Decoded
         .unwrap_or_else(|_| Err(ImageError::broken(probe.format, "the decoder gave up")))
 }
 
+/// What the colours of an animation's frames mean.
+pub(super) fn animation_colors(bytes: &[u8], probe: &Probe) -> ColorSpace {
+    match probe.format {
+        InputFormat::Png => lossless::png_profile(bytes, probe).into(),
+        InputFormat::WebP => super::probe::webp::icc_profile(bytes).into(),
+        InputFormat::Jpeg | InputFormat::Gif | InputFormat::Avif => ColorSpace::Srgb,
+    }
+}
+
 fn decode_unwinding(bytes: &[u8], probe: &Probe, plan: &Plan) -> Result<Decoded, ImageError> {
+    if probe.animated && probe.format != InputFormat::Avif {
+        let picture = animation::first_frame(bytes, probe)?;
+        return Ok(Decoded { picture, colors: animation_colors(bytes, probe) });
+    }
     match probe.format {
         InputFormat::Jpeg => jpeg::decode(bytes, jpeg::eighths(probe, plan)),
         InputFormat::Png => lossless::decode_png(bytes, probe),

@@ -10,10 +10,6 @@ use crate::{
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, ImageError> {
     let broken = |cause| ImageError::broken(WebP, &cause);
-    let features = ::webp::BitstreamFeatures::new(bytes).ok_or_else(|| broken("the header is not valid"))?;
-    if features.has_animation() {
-        return Err(ImageError::Unsupported { what: "animated WebP" });
-    }
     let image = ::webp::Decoder::new(bytes).decode().ok_or_else(|| broken("libwebp cannot read it"))?;
     let channels = if image.is_alpha() { Channels::Rgba } else { Channels::Rgb };
     let picture = Picture::new(image.width(), image.height(), channels, image.to_vec())
