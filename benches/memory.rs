@@ -62,7 +62,12 @@ fn main() {
 
 fn run(source: &str, options: &str, output: &str, effort: &str, encoder: &str) {
     let settings = Settings {
-        limits: Limits { max_pixels: 100_000_000, max_output_pixels: 50_000_000 },
+        limits: Limits {
+            max_pixels: 100_000_000,
+            max_output_pixels: 50_000_000,
+            max_animation_frames: 500,
+            max_animation_pixels: 100_000_000,
+        },
         avif_encoder: if encoder == "ravif" { AvifEncoder::Ravif } else { AvifEncoder::Libaom },
     };
     let transform =
@@ -128,7 +133,12 @@ fn make_source(kind: &str) -> Vec<u8> {
         started.finish().unwrap()
     };
     let settings = Settings {
-        limits: Limits { max_pixels: 100_000_000, max_output_pixels: 50_000_000 },
+        limits: Limits {
+            max_pixels: 100_000_000,
+            max_output_pixels: 50_000_000,
+            max_animation_frames: 500,
+            max_animation_pixels: 100_000_000,
+        },
         avif_encoder: AvifEncoder::Libaom,
     };
     let same_size = |format| {

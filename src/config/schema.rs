@@ -200,7 +200,11 @@ impl Images {
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings {
-            limits: Limits { max_pixels: self.max_pixels, max_output_pixels: self.max_output_pixels },
+            limits: Limits {
+                max_pixels: self.max_pixels,
+                max_output_pixels: self.max_output_pixels,
+                ..Limits::default()
+            },
             avif_encoder: self.avif.encoder,
         }
     }

@@ -285,13 +285,13 @@ impl Developer {
     ) -> Result<Option<(Arc<Variant>, Stages)>, Unmade> {
         let work = Work { job, source, probe, format, effort: Effort::FirstView };
         self.check_current(&work)?;
-        let print = self.rendered(&work, desk).await?;
-        let slot = match print.slot.take() {
-            Some(slot) => slot,
-            None => self.pool.slot().await?,
+        let picture = if image::moves(probe, &job.transform) {
+            let cost = image::cost(probe, &job.transform, format, &self.settings, work.effort)?;
+            let admission = self.pool.admit(cost.total()).await?;
+            self.develop(&work, admission, Cancel::default()).await?
+        } else {
+            self.still(&work, desk).await?
         };
-        self.check_current(&work)?;
-        let picture = self.finish(&work, print, slot).await?;
         let stages = self.observe(&work, &picture);
         Ok(self.keep(&work, picture, made).map(|variant| (variant, stages)))
     }
@@ -334,6 +334,17 @@ impl Developer {
 
     pub(super) fn is_idle(&self) -> bool {
         self.pool.is_idle()
+    }
+
+    /// Renders a still picture together with others, and encodes it.
+    async fn still(&self, work: &Work<'_>, desk: &mut Desk) -> Result<Picture, Unmade> {
+        let print = self.rendered(work, desk).await?;
+        let slot = match print.slot.take() {
+            Some(slot) => slot,
+            None => self.pool.slot().await?,
+        };
+        self.check_current(work)?;
+        Ok(self.finish(work, print, slot).await?)
     }
 
     /// Nothing more is made of content that has been replaced.

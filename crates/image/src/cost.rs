@@ -2,6 +2,7 @@
 //! measured by `cargo bench --bench memory` (`docs/performance.md`) and rounded up.
 
 use super::{
+    animation,
     decode::decoded_size,
     error::ImageError,
     format::OutputFormat,
@@ -40,7 +41,7 @@ impl Cost {
 /// Tells it from the header.
 ///
 /// # Errors
-/// [`ImageError::OutputTooLarge`]
+/// [`ImageError::OutputTooLarge`]; for an animation [`ImageError::Animated`] and [`ImageError::AnimationTooLarge`].
 pub fn cost(
     probe: &Probe,
     transform: &Transform,
@@ -49,6 +50,10 @@ pub fn cost(
     effort: Effort,
 ) -> Result<Cost, ImageError> {
     let plan = plan(probe, transform, settings.limits.max_output_pixels)?;
+    if animation::moves(probe, transform) {
+        animation::check(probe, &plan, format, &settings.limits)?;
+        return Ok(Cost { decoding: BASE_BYTES, own: animation::cost(probe, &plan) });
+    }
     let (width, height) = plan.output_size();
     if width.max(height) > format.max_side() {
         return Err(ImageError::OutputTooLarge { width, height });

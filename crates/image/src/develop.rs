@@ -3,12 +3,15 @@
 use std::time::{Duration, Instant};
 
 use super::{
+    animation::{self, MakeMoving},
     cancel::Cancel,
+    decode,
     encode::{Chroma, Coding, Encoder, Make, encode},
     error::ImageError,
     format::{InputFormat, OutputFormat},
+    geometry::plan,
     probe::Probe,
-    render::{Rendered, render},
+    render::{Rendered, render, render_frame},
     settings::{Effort, Settings},
     transform::{Quality, Transform},
 };
@@ -53,6 +56,9 @@ pub fn develop(
     effort: Effort,
     cancel: &Cancel,
 ) -> Result<Developed, ImageError> {
+    if animation::moves(probe, transform) {
+        return develop_moving(bytes, probe, transform, format, settings, effort, cancel);
+    }
     let rendered = render(bytes, probe, &[transform], &settings.limits, cancel)?;
     let rendered = rendered.into_iter().next().unwrap_or(Err(ImageError::RowsMissing))?;
     cancel.check()?;
@@ -78,11 +84,7 @@ pub fn finish(
     if width.max(height) > format.max_side() {
         return Err(ImageError::OutputTooLarge { width, height });
     }
-    let quality = match transform.quality {
-        Some(Quality::Setting(quality)) => quality,
-        Some(Quality::Target(score)) => score.saturating_add(8).min(100),
-        None => 80,
-    };
+    let quality = setting(transform);
     let avif_encoder = settings.avif_encoder;
     let encoder = Encoder::of(format, avif_encoder);
     let chroma = if is_likely_graphic(probe.format) { Chroma::Full } else { encoder.chroma(quality) };
@@ -99,6 +101,28 @@ pub fn finish(
     Ok(Developed { bytes, width, height, stages })
 }
 
+/// Each frame is treated as a still picture is.
+fn develop_moving(
+    bytes: &[u8],
+    probe: &Probe,
+    transform: &Transform,
+    format: OutputFormat,
+    settings: &Settings,
+    effort: Effort,
+    cancel: &Cancel,
+) -> Result<Developed, ImageError> {
+    let plan = plan(probe, transform, settings.limits.max_output_pixels)?;
+    animation::check(probe, &plan, format, &settings.limits)?;
+    let (width, height) = plan.output_size();
+    let make = MakeMoving { size: (width, height), quality: setting(transform), effort };
+    let colors = decode::animation_colors(bytes, probe);
+    let (bytes, stages) = animation::develop(bytes, probe, make, |picture| {
+        cancel.check()?;
+        render_frame(picture, &colors, probe, &plan, transform)
+    })?;
+    Ok(Developed { bytes, width, height, stages })
+}
+
 /// How many threads at the most make a variant faster. Only AVIF's encoder can share its work, by rows of 64 pixels, and a
 /// small picture is not worth it.
 #[must_use]
@@ -107,6 +131,14 @@ pub fn useful_threads(format: OutputFormat, (width, height): (u32, u32)) -> usiz
     const MOST: usize = 8;
     let is_worth_it = u64::from(width) * u64::from(height) >= WORTH_SHARING;
     if format == OutputFormat::Avif && is_worth_it { MOST } else { 1 }
+}
+
+fn setting(transform: &Transform) -> u8 {
+    match transform.quality {
+        Some(Quality::Setting(quality)) => quality,
+        Some(Quality::Target(score)) => score.saturating_add(8).min(100),
+        None => 80,
+    }
 }
 
 /// Graphics are seldom kept as JPEG, photographs seldom as anything without loss.

@@ -42,6 +42,20 @@ pub enum ImageError {
         /// Pixels down.
         height: u32,
     },
+    /// It moves, and the wanted format does not here.
+    #[error("an animation, which becomes nothing but animated WebP")]
+    Animated,
+    /// An animation has more frames, or more pixels in all of them, than are allowed.
+    #[error("an animation of {frames} frames, {pixels} pixels in all, is larger than allowed")]
+    AnimationTooLarge {
+        /// How many frames.
+        frames: u32,
+        /// Pixels of all canvases together.
+        pixels: u64,
+    },
+    /// It was given up, having more bytes than its source already.
+    #[error("it has more bytes than its source")]
+    NotSmaller,
     /// The encoder failed.
     #[error("encoding {} failed: {cause}", format.name())]
     NotEncoded {
@@ -79,7 +93,11 @@ impl ImageError {
             }
             Self::Cancelled => WhyOriginal::Busy,
             Self::Unsupported { .. } => WhyOriginal::Unsupported,
-            Self::SourceTooLarge { .. } | Self::OutputTooLarge { .. } => WhyOriginal::TooLarge,
+            Self::SourceTooLarge { .. } | Self::OutputTooLarge { .. } | Self::AnimationTooLarge { .. } => {
+                WhyOriginal::TooLarge
+            }
+            Self::Animated => WhyOriginal::Animated,
+            Self::NotSmaller => WhyOriginal::NotSmaller,
         }
     }
 
@@ -88,6 +106,8 @@ impl ImageError {
     pub const fn is_of_source(&self) -> bool {
         match self {
             Self::Broken { .. } | Self::Unsupported { .. } | Self::SourceTooLarge { .. } | Self::RowsMissing => true,
+            // An animation's limits are not those of its first frame.
+            Self::Animated | Self::AnimationTooLarge { .. } | Self::NotSmaller => false,
             Self::OutputTooLarge { .. } | Self::NotEncoded { .. } | Self::Cancelled | Self::CodecPanicked => false,
         }
     }

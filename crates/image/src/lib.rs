@@ -1,8 +1,9 @@
 //! Lightmeter's image engine: bytes in, bytes out, no I/O and no clock but for telling how long its stages took. `probe` reads a
 //! header before anything is allocated, `geometry` decides sizes and cuts, `cost` what a job will take, and `develop` runs
 //! the stages: `decode`, `resize`, `orientation`, `color`, `encode`. `format` tells what bytes are and what can be made of
-//! them, `why_original` why something is left as it is.
+//! them, `animation` does it for pictures that move, `why_original` why something is left as it is.
 
+mod animation;
 #[cfg(feature = "libaom")]
 mod aom;
 mod cancel;
@@ -22,12 +23,14 @@ mod picture;
 mod probe;
 mod render;
 mod resample;
+mod riff;
 mod settings;
 #[cfg(test)]
 mod tests;
 pub mod transform;
 pub mod why_original;
 
+pub use animation::moves;
 pub use cancel::Cancel;
 pub use cost::{Cost, cost};
 pub use develop::{Developed, StageTimes, develop, finish, useful_threads};

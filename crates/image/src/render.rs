@@ -73,6 +73,28 @@ pub fn render(
         .collect())
 }
 
+/// Renders one frame of an animation.
+///
+/// # Errors
+/// [`ImageError::RowsMissing`]
+pub(super) fn render_frame(
+    picture: Picture,
+    colors: &color::ColorSpace,
+    probe: &Probe,
+    plan: &Plan,
+    transform: &Transform,
+) -> Result<Picture, ImageError> {
+    let mut rows = Rows::of(picture, colors.clone());
+    let conversion = Conversion::of(colors);
+    let mut sheet = Sheet::new(&rows, probe, plan, &conversion);
+    while let Some(row) = rows.next()? {
+        if sheet.push(row) == Needs::Nothing {
+            break;
+        }
+    }
+    Ok(sheet.finish(plan, transform, Duration::ZERO)?.picture)
+}
+
 type Planned = Result<Plan, ImageError>;
 
 /// A picture whose rows have all come.

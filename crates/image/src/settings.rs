@@ -9,6 +9,21 @@ pub struct Limits {
     pub max_pixels: u64,
     /// Pixels of a variant.
     pub max_output_pixels: u64,
+    /// Frames of an animation that is developed as one.
+    pub max_animation_frames: u32,
+    /// Pixels of all its canvases together, as they are in the source or in the variant, whichever are more.
+    pub max_animation_pixels: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_pixels: 100_000_000,
+            max_output_pixels: 50_000_000,
+            max_animation_frames: 500,
+            max_animation_pixels: 100_000_000,
+        }
+    }
 }
 
 /// An AVIF encoder.

@@ -12,7 +12,12 @@ use super::{
 use crate::{AvifEncoder, Transform, options::parse_segment};
 
 const SETTINGS: Settings = Settings {
-    limits: Limits { max_pixels: 4_000_000, max_output_pixels: 1_000_000 },
+    limits: Limits {
+        max_pixels: 4_000_000,
+        max_output_pixels: 1_000_000,
+        max_animation_frames: 20,
+        max_animation_pixels: 2_000_000,
+    },
     avif_encoder: if cfg!(feature = "libaom") { AvifEncoder::Libaom } else { AvifEncoder::Ravif },
 };
 
@@ -65,7 +70,7 @@ fn pixels(made: &Developed) -> RgbaImage {
         return image.into_rgba8();
     }
     let found = probe(&made.bytes).unwrap();
-    let limits = Limits { max_pixels: u64::MAX, max_output_pixels: u64::MAX };
+    let limits = Limits { max_pixels: u64::MAX, max_output_pixels: u64::MAX, ..Limits::default() };
     let rendered = render(&made.bytes, &found, &[&Transform::default()], &limits, &Cancel::default()).unwrap();
     let picture = rendered.into_iter().next().unwrap().unwrap().picture;
     let rgba = if picture.channels.count() == 4 {

@@ -7,8 +7,16 @@ mod gif;
 mod jpeg;
 mod png;
 mod webp;
+mod whole;
 
-use super::{color::ColorSpace, error::ImageError, format::InputFormat, picture::Channels, probe::Probe};
+use super::{
+    animation,
+    color::ColorSpace,
+    error::ImageError,
+    format::InputFormat,
+    picture::{Channels, Picture},
+    probe::Probe,
+};
 
 /// What reducing inside the decoder must leave for the resize: with twice the pixels, hardly a difference is measured to a full
 /// decode (within 0.5 SSIMULACRA2; at once the pixels it costs 3 to 6).
@@ -30,6 +38,7 @@ enum Decoder<'a> {
     Png(Box<png::Decoder<'a>>),
     Gif(gif::Decoder),
     WebP(webp::Decoder),
+    Whole(whole::Decoder),
     #[cfg(feature = "libaom")]
     Avif(Box<avif::Decoder>),
 }
@@ -42,6 +51,9 @@ impl<'a> Rows<'a> {
     /// # Errors
     /// [`ImageError::Broken`] or [`ImageError::Unsupported`]
     pub(super) fn open(bytes: &'a [u8], probe: &Probe, needed: f64) -> Result<Self, ImageError> {
+        if probe.animated && probe.format != InputFormat::Avif {
+            return Ok(Self::of(animation::first_frame(bytes, probe)?, animation_colors(bytes, probe)));
+        }
         match probe.format {
             InputFormat::Jpeg => jpeg::open(bytes, jpeg::eighths(needed)),
             InputFormat::Png => png::open(bytes, probe),
@@ -54,6 +66,12 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// A picture that is there as a whole.
+    pub(super) fn of(picture: Picture, colors: ColorSpace) -> Self {
+        let (size, channels) = ((picture.width, picture.height), picture.channels);
+        Self { size, channels, colors, decoder: Decoder::Whole(whole::Decoder::new(picture)) }
+    }
+
     /// The next row; `None` behind the last.
     ///
     /// # Errors
@@ -64,9 +82,19 @@ impl<'a> Rows<'a> {
             Decoder::Png(decoder) => decoder.next(),
             Decoder::Gif(decoder) => Ok(decoder.next()),
             Decoder::WebP(decoder) => Ok(decoder.next()),
+            Decoder::Whole(decoder) => Ok(decoder.next()),
             #[cfg(feature = "libaom")]
             Decoder::Avif(decoder) => decoder.next(),
         }
+    }
+}
+
+/// What the colours of an animation's frames mean.
+pub(super) fn animation_colors(bytes: &[u8], probe: &Probe) -> ColorSpace {
+    match probe.format {
+        InputFormat::Png => png::icc_profile(bytes, probe).into(),
+        InputFormat::WebP => super::probe::webp::icc_profile(bytes).into(),
+        InputFormat::Jpeg | InputFormat::Gif | InputFormat::Avif => ColorSpace::Srgb,
     }
 }
 

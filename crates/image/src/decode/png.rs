@@ -33,10 +33,7 @@ struct Stored {
 
 pub(super) fn open<'a>(bytes: &'a [u8], probe: &Probe) -> Result<Rows<'a>, ImageError> {
     let broken = |error: DecodingError| ImageError::broken(Png, &error);
-    // What the header has been admitted for, and as much again for chunks and rows.
-    let admitted = probe.pixels() * u64::from(probe.pixel_bytes + probe.whole_bytes_per_pixel) + (16 << 20);
-    let limits = Limits { bytes: usize::try_from(admitted).unwrap_or(usize::MAX) };
-    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits(probe));
     decoder.set_ignore_text_chunk(true);
     decoder.set_transformations(Transformations::EXPAND);
     let mut reader = decoder.read_info().map_err(broken)?;
@@ -60,6 +57,18 @@ pub(super) fn open<'a>(bytes: &'a [u8], probe: &Probe) -> Result<Rows<'a>, Image
     let row = vec![0; byte_count(width, 1, channels.count())];
     let decoder = Decoder { reader, whole, stored, stored_row, row, at: 0, height };
     Ok(Rows { size: (width, height), channels, colors, decoder: AnyDecoder::Png(Box::new(decoder)) })
+}
+
+/// The ICC profile, if there is one that can be read.
+pub(super) fn icc_profile(bytes: &[u8], probe: &Probe) -> Option<Vec<u8>> {
+    let reader = png::Decoder::new_with_limits(Cursor::new(bytes), limits(probe)).read_info().ok()?;
+    reader.info().icc_profile.as_deref().map(<[u8]>::to_vec)
+}
+
+/// What the header has been admitted for, and as much again for chunks and rows.
+fn limits(probe: &Probe) -> Limits {
+    let admitted = probe.pixels() * u64::from(probe.pixel_bytes + probe.whole_bytes_per_pixel) + (16 << 20);
+    Limits { bytes: usize::try_from(admitted).unwrap_or(usize::MAX) }
 }
 
 impl Decoder<'_> {

@@ -16,10 +16,6 @@ pub(super) struct Decoder {
 
 pub(super) fn open<'a>(bytes: &[u8]) -> Result<Rows<'a>, ImageError> {
     let broken = |cause| ImageError::broken(WebP, &cause);
-    let features = ::webp::BitstreamFeatures::new(bytes).ok_or_else(|| broken("the header is not valid"))?;
-    if features.has_animation() {
-        return Err(ImageError::Unsupported { what: "animated WebP" });
-    }
     let picture = ::webp::Decoder::new(bytes).decode().ok_or_else(|| broken("libwebp cannot read it"))?;
     let channels = if picture.is_alpha() { Channels::Rgba } else { Channels::Rgb };
     let size = (picture.width(), picture.height());

@@ -48,6 +48,7 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
         height: container.size.1,
         orientation: container.orientation,
         animated: container.animated,
+        frames: 1,
         // The decoder's frame and its blocks' modes, the planes in 8 bits, and colour without alpha beside the whole.
         whole_bytes_per_pixel: 20,
         pixel_bytes: if container.alpha.is_some() { 4 } else { 3 },

@@ -7,12 +7,14 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
     let truncated = || ImageError::broken(Gif, "the header is cut off");
     let screen = bytes.get(6..13).ok_or_else(truncated)?;
     let side = |at: usize| u32::from(u16::from_le_bytes([screen[at], screen[at + 1]]));
+    let frames = count_frames(bytes, 13 + table_bytes(screen[4]));
     Ok(Probe {
         format: Gif,
         width: side(0),
         height: side(2),
         orientation: Orientation::UPRIGHT,
-        animated: has_second_frame(bytes, 13 + table_bytes(screen[4])),
+        animated: frames > 1,
+        frames: frames.max(1),
         whole_bytes_per_pixel: 4,
         pixel_bytes: 4,
     })
@@ -23,22 +25,19 @@ const fn table_bytes(flags: u8) -> usize {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }
 
-/// Walks over blocks without decoding any.
-fn has_second_frame(bytes: &[u8], mut at: usize) -> bool {
+/// Walks over blocks without decoding any; a frame counts where its descriptor is there.
+fn count_frames(bytes: &[u8], mut at: usize) -> u32 {
     let mut frames = 0;
     loop {
         match bytes.get(at) {
             Some(0x21) => at = behind_sub_blocks(bytes, at + 2),
             Some(0x2C) => {
+                let Some(flags) = bytes.get(at + 9) else { return frames };
                 frames += 1;
-                if frames == 2 {
-                    return true;
-                }
-                let Some(flags) = bytes.get(at + 9) else { return false };
                 // The descriptor, its table, and the code size.
                 at = behind_sub_blocks(bytes, at + 10 + table_bytes(*flags) + 1);
             }
-            _ => return false,
+            _ => return frames,
         }
     }
 }
@@ -67,9 +66,13 @@ mod tests {
 
     #[test]
     fn two_frames_are_an_animation() {
-        let animated = |blocks: &[&[u8]]| probe(&file(blocks)).unwrap().animated;
-        assert!(!animated(&[COMMENT, FRAME, COMMENT]));
-        assert!(animated(&[COMMENT, FRAME, COMMENT, FRAME]));
+        let found = |blocks: &[&[u8]]| {
+            let probe = probe(&file(blocks)).unwrap();
+            (probe.animated, probe.frames)
+        };
+        assert_eq!(found(&[COMMENT, FRAME, COMMENT]), (false, 1));
+        assert_eq!(found(&[COMMENT, FRAME, COMMENT, FRAME]), (true, 2));
+        assert_eq!(found(&[FRAME, FRAME, FRAME, COMMENT]), (true, 3));
         let probe = probe(&file(&[FRAME])).unwrap();
         assert_eq!((probe.width, probe.height), (5, 7));
     }

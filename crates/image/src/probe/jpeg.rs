@@ -44,6 +44,7 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
         height,
         orientation,
         animated: false,
+        frames: 1,
         // Ink is converted to colour beside itself.
         whole_bytes_per_pixel: coefficients + if components == 4 { 3 } else { 0 },
         pixel_bytes: components.max(3),

@@ -5,7 +5,7 @@
 pub(super) mod avif;
 mod gif;
 pub(super) mod jpeg;
-mod png;
+pub(super) mod png;
 pub(super) mod webp;
 
 use super::{error::ImageError, format::InputFormat, orientation::Orientation};
@@ -25,8 +25,10 @@ pub struct Probe {
     pub height: u32,
     /// How it is laid upright.
     pub orientation: Orientation,
-    /// Whether it has more than one frame.
+    /// Whether it moves: its pictures are drawn one upon the other.
     pub animated: bool,
+    /// How many frames its headers tell of, at least 1; of a moving AVIF they are not counted.
+    pub frames: u32,
     /// Memory that its decoder takes for each pixel of the whole picture, beside the pixels that it gives out.
     pub(super) whole_bytes_per_pixel: u32,
     /// Bytes that its decoder gives out for a pixel.

@@ -6,30 +6,70 @@ use crate::{error::ImageError, exif, format::InputFormat::Png, orientation::Orie
 pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
     let truncated = || ImageError::broken(Png, "the header is cut off");
     let mut found: Option<Probe> = None;
-    let mut at = 8usize;
-    while let (Some(len), Some(kind)) = (be_u32(bytes, at), bytes.get(at + 4..at + 8)) {
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
-        let end = (at + 8).saturating_add(len);
-        let content = bytes.get(at + 8..end);
+    let mut motion = Motion::default();
+    for (kind, content) in Chunks::of(bytes) {
+        match (kind, &mut found) {
+            (b"IHDR", None) => found = Some(header(content).ok_or_else(truncated)?),
+            (b"IEND", _) => break,
+            (b"eXIf", Some(probe)) if !motion.is_behind_pixels => probe.orientation = exif::orientation(content),
+            (_, Some(_)) => motion.take(kind, content),
+            _ => {}
+        }
+    }
+    let mut probe = found.ok_or_else(truncated)?;
+    probe.frames = motion.frames.clamp(1, motion.announced.max(1));
+    // Where the default picture is none of its frames, even one frame alone is another picture.
+    probe.animated = probe.frames > 1 || motion.frames == 1 && motion.announced > 0 && motion.starts_elsewhere;
+    Ok(probe)
+}
+
+/// What the chunks say of an animation.
+#[derive(Debug, Default)]
+struct Motion {
+    /// Frames by `acTL`, which must stand before the default picture.
+    announced: u32,
+    /// Frames by their `fcTL`s.
+    frames: u32,
+    /// The default picture is not the first frame.
+    starts_elsewhere: bool,
+    is_behind_pixels: bool,
+}
+
+impl Motion {
+    fn take(&mut self, kind: &[u8; 4], content: &[u8]) {
         match kind {
-            b"IHDR" => found = Some(header(content.ok_or_else(truncated)?).ok_or_else(truncated)?),
-            b"IDAT" | b"IEND" => break,
-            b"acTL" => {
-                if let Some(probe) = &mut found {
-                    probe.animated = true;
-                }
-            }
-            b"eXIf" => {
-                if let (Some(probe), Some(content)) = (&mut found, content) {
-                    probe.orientation = exif::orientation(content);
-                }
+            b"acTL" if !self.is_behind_pixels => self.announced = be_u32(content, 0).unwrap_or(0),
+            b"fcTL" => self.frames = self.frames.saturating_add(1),
+            b"IDAT" if !self.is_behind_pixels => {
+                self.is_behind_pixels = true;
+                self.starts_elsewhere = self.frames == 0;
             }
             _ => {}
         }
-        // The checksum stands behind the content.
-        at = end.saturating_add(4);
     }
-    found.ok_or_else(truncated)
+}
+
+/// Kind and content of chunks one after another, without looking at checksums; of one that is cut off, what is there.
+pub(crate) struct Chunks<'a>(&'a [u8]);
+
+impl<'a> Chunks<'a> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+        Self(bytes.get(8..).unwrap_or_default())
+    }
+}
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = (&'a [u8; 4], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (len, behind) = self.0.split_first_chunk::<4>()?;
+        let (kind, behind) = behind.split_first_chunk::<4>()?;
+        let len = usize::try_from(u32::from_be_bytes(*len)).unwrap_or(usize::MAX).min(behind.len());
+        let (content, behind) = behind.split_at(len);
+        // The checksum.
+        self.0 = behind.get(4..).unwrap_or_default();
+        Some((kind, content))
+    }
 }
 
 fn header(content: &[u8]) -> Option<Probe> {
@@ -47,6 +87,7 @@ fn header(content: &[u8]) -> Option<Probe> {
         height: be_u32(content, 4)?,
         orientation: Orientation::UPRIGHT,
         animated: false,
+        frames: 1,
         // Grey or 16 bits are held as they are stored beside what is given out; a palette is resolved on the way.
         whole_bytes_per_pixel: if bit_depth == 16 {
             2 * channels
@@ -80,14 +121,35 @@ mod tests {
     }
 
     const HEADER: &[u8] = &[0, 0, 0, 200, 0, 0, 0, 100, 16, 6, 0, 0, 0];
+    const THREE: &[u8] = &[0, 0, 0, 3, 0, 0, 0, 0];
 
     #[test]
     fn size_motion_and_orientation_are_read() {
-        let still = probe(&file(&[(b"IHDR", HEADER), (b"IDAT", b"x"), (b"acTL", b"")])).unwrap();
-        assert_eq!((still.width, still.height, still.animated), (200, 100, false));
+        let still = probe(&file(&[(b"IHDR", HEADER), (b"IDAT", b"x"), (b"acTL", THREE)])).unwrap();
+        assert_eq!((still.width, still.height, still.animated, still.frames), (200, 100, false, 1));
         assert_eq!(still.whole_bytes_per_pixel, 8);
         let exif = &block(3)[6..];
-        let moving = probe(&file(&[(b"IHDR", HEADER), (b"eXIf", exif), (b"acTL", b"x"), (b"IDAT", b"x")])).unwrap();
-        assert_eq!((moving.animated, moving.orientation), (true, Orientation::from_exif(3)));
+        let frame: (&[u8; 4], &[u8]) = (b"fcTL", b"x");
+        let moving = probe(&file(&[
+            (b"IHDR", HEADER),
+            (b"eXIf", exif),
+            (b"acTL", THREE),
+            frame,
+            (b"IDAT", b"x"),
+            frame,
+            (b"fdAT", b"x"),
+        ]));
+        let moving = moving.unwrap();
+        assert_eq!((moving.animated, moving.frames, moving.orientation), (true, 2, Orientation::from_exif(3)));
+    }
+
+    #[test]
+    fn one_frame_is_an_animation_only_where_it_is_not_the_default_picture() {
+        let one: (&[u8; 4], &[u8]) = (b"acTL", &[0, 0, 0, 1, 0, 0, 0, 0]);
+        let frame: (&[u8; 4], &[u8]) = (b"fcTL", b"x");
+        let animated = |chunks: &[(&[u8; 4], &[u8])]| probe(&file(chunks)).unwrap().animated;
+        assert!(!animated(&[(b"IHDR", HEADER), one, frame, (b"IDAT", b"x")]));
+        assert!(animated(&[(b"IHDR", HEADER), one, (b"IDAT", b"x"), frame, (b"fdAT", b"x")]));
+        assert!(!animated(&[(b"IHDR", HEADER), (b"IDAT", b"x"), frame, (b"fdAT", b"x")]));
     }
 }
