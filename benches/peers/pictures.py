@@ -22,6 +22,8 @@ PHOTOGRAPHS = {
 }
 # One of 2560 × 1920: cut.
 WOOD = f"{MATE}/Wood.jpg"
+# A painting as large as a camera takes it, full of detail: cut and enlarged a little.
+PAINTING = "usr/share/backgrounds/mate/abstract/Elephants_5640x3172.jpg"
 # Each a mosaic of four, 5472 × 3648: as detailed as what a camera gives, which an enlargement is not.
 MOSAICS = [[0, 1, 2, 3], [3, 4, 1, 0]]
 GRAPHICS = {
@@ -81,4 +83,5 @@ def all_pictures():
         return whole
 
     large = [made(f"large-{n}.jpg", lambda parts=parts: mosaic(parts)) for n, parts in enumerate(MOSAICS, 1)]
+    large.append(made("painting.jpg", lambda: Image.open(root / PAINTING).crop((441, 0, 5199, 3172)).resize((5472, 3648))))
     return {"photographs": photographs, "large": large, "graphics": [copied(name, root / path) for name, path in GRAPHICS.items()]}

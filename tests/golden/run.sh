@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Variants beside what independent code makes of the same sources (Pillow, lcms2, numpy; see test_golden.py). Arguments go to
-# pytest: `tests/golden/run.sh -k inks`.
+# pytest: `tests/golden/run.sh -k inks`. DEVELOP names an engine that is built already.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tools=target/golden
@@ -9,6 +9,8 @@ tools=target/golden
     python3 -m venv "$tools"
 }
 "$tools/bin/pip" install --quiet --disable-pip-version-check -r tests/golden/requirements.txt
-cargo build --quiet -p lightmeter-image --example develop
-DEVELOP=$(realpath "${CARGO_TARGET_DIR:-target}/debug/examples/develop") \
-    "$tools/bin/python" -m pytest -q -p no:cacheprovider --rootdir tests/golden tests/golden "$@"
+if [ -z "${DEVELOP:-}" ]; then
+    cargo build --quiet --locked -p lightmeter-image --example develop
+    DEVELOP=${CARGO_TARGET_DIR:-target}/debug/examples/develop
+fi
+DEVELOP=$(realpath "$DEVELOP") "$tools/bin/python" -m pytest -q -p no:cacheprovider --rootdir tests/golden tests/golden "$@"
