@@ -10,7 +10,9 @@ use std::{
     process::ExitCode,
 };
 
-use lightmeter_image::{AvifEncoder, Effort, Limits, Settings, develop, format::OutputFormat, options::parse_segment, probe};
+use lightmeter_image::{
+    AvifEncoder, Cancel, Effort, Limits, Settings, develop, format::OutputFormat, options::parse_segment, probe,
+};
 
 const SETTINGS: Settings = Settings {
     limits: Limits { max_pixels: 100_000_000, max_output_pixels: 50_000_000 },
@@ -55,7 +57,8 @@ fn run(fields: &[&str]) -> Result<String, String> {
     };
     let format = output_format(output).ok_or_else(|| format!("{output}: expected .avif, .webp, .jpg or .png"))?;
     let found = probe(&bytes).map_err(|error| error.to_string())?;
-    let made = develop(&bytes, &found, &transform, format, &SETTINGS, effort).map_err(|error| error.to_string())?;
+    let made = develop(&bytes, &found, &transform, format, &SETTINGS, effort, &Cancel::default())
+        .map_err(|error| error.to_string())?;
     fs::write(output, &made.bytes).map_err(|error| format!("{output}: {error}"))?;
     Ok(format!("ok {} {}", made.width, made.height))
 }

@@ -10,10 +10,7 @@ use std::{
 };
 
 use lightmeter_image::{
-    AvifEncoder, Effort, Limits, Settings, develop,
-    format::OutputFormat,
-    options::parse_segment,
-    probe,
+    AvifEncoder, Cancel, Effort, Limits, Settings, develop, format::OutputFormat, options::parse_segment, probe,
 };
 use rustix::time::{ClockId, clock_gettime};
 
@@ -41,7 +38,8 @@ fn run(line: &str) -> String {
     let effort = if effort == "refined" { Effort::Refined } else { Effort::FirstView };
     let (cpu, wall) = (cpu_time(), Instant::now());
     let found = probe(&bytes).expect("a picture");
-    let made = develop(&bytes, &found, &transform, output_format(format), &SETTINGS, effort).expect("a variant");
+    let made = develop(&bytes, &found, &transform, output_format(format), &SETTINGS, effort, &Cancel::default())
+        .expect("a variant");
     let (cpu, wall) = (cpu_time() - cpu, wall.elapsed());
     fs::write(output, &made.bytes).expect("written");
     let stage = wall.saturating_sub(made.stages.encode);
