@@ -7,7 +7,7 @@ TOOLS += nasm:nasm
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test api-test build release bench throughput fmt lint clean
+.PHONY: help deps demo test api-test golden build release bench throughput peers fmt lint clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -27,8 +27,14 @@ release: deps ## build target/release/lightmeter
 api-test: build ## hold the API's OpenAPI document against the running server (python3, PyPI)
 	tests/api/run.sh
 
+golden: deps ## hold variants against what Pillow, lcms2 and numpy make (python3, PyPI)
+	tests/golden/run.sh
+
 throughput: release ## measure what metering costs over sockets (wrk, python3)
 	benches/throughput.sh
+
+peers: deps ## compare with sharp and oximg: time, bytes, quality, memory (apt-get, node, python3)
+	benches/peers/run.sh
 
 bench: deps ## run the benchmarks
 	cargo bench --locked
