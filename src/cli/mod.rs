@@ -14,6 +14,7 @@ mod fake;
 mod instance;
 mod key;
 mod ledger;
+mod optimize;
 mod output;
 mod plan;
 mod pretty;
@@ -59,6 +60,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    Optimize(Box<optimize::Optimize>),
     #[command(flatten)]
     Ask(Box<ask::Ask>),
     /// Audit the ledger in its database, beside a running instance or without one.
@@ -105,6 +107,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Serve(source) => runtime()?.block_on(serve::serve(source)),
         Command::Demo(demo) => runtime()?.block_on(demo::run(demo)),
         Command::Check { config } => check::check(&config),
+        Command::Optimize(optimize) => runtime()?.block_on(optimize.run()),
         Command::Ask(ask) => output::print(&small_runtime()?.block_on(ask.run(&environment()))?),
         Command::Ledger(ledger) => small_runtime()?.block_on(ledger.run(&environment())),
     }
@@ -195,6 +198,8 @@ mod tests {
             "estimate shop /a.jpg --bytes 1000 --views 5",
             "ledger verify --config lightmeter.toml",
             "ledger verify --data-dir data --json",
+            "optimize a.jpg library -o out",
+            "optimize a.jpg -o out --format avif,original --options w=800,q=70 --effort first-view --memory 512MiB --json",
         ] {
             assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
         }
@@ -240,6 +245,11 @@ mod tests {
             "estimate shop /a.jpg --format gif",
             "ledger verify",
             "ledger verify --config a --data-dir b",
+            "optimize -o out",
+            "optimize a.jpg",
+            "optimize a.jpg -o out --format gif",
+            "optimize a.jpg -o out --options w=wide",
+            "optimize a.jpg -o out --memory lots",
         ] {
             let Err(error) = parse(line) else { panic!("{line}") };
             assert_eq!(error.exit_code(), 2, "{line}");

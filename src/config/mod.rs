@@ -15,3 +15,4 @@ pub use schema::{
     LogFormat, Origin, Plans, SiteConfig, Storage, Tariff,
 };
 pub use site::{Cause, MAX_BYTES_PER_CREDIT, Refusal, Taken, check_site};
+pub use units::ByteSize;

@@ -94,6 +94,12 @@ impl Pool {
         })
     }
 
+    /// How many jobs run at once.
+    #[must_use]
+    pub const fn threads(&self) -> usize {
+        self.slot_count
+    }
+
     /// Waits in line for a core and `cost_bytes` of memory.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ mod kills;
 mod ledger_faults;
 mod memory;
 mod operations;
+mod optimize;
 mod options;
 mod passthrough;
 mod refinement;

@@ -15,7 +15,12 @@ use lightmeter_image::{
 use rustix::time::{ClockId, clock_gettime};
 
 const SETTINGS: Settings = Settings {
-    limits: Limits { max_pixels: 100_000_000, max_output_pixels: 50_000_000 },
+    limits: Limits {
+        max_pixels: 100_000_000,
+        max_output_pixels: 50_000_000,
+        max_animation_frames: 500,
+        max_animation_pixels: 100_000_000,
+    },
     avif_encoder: AvifEncoder::Libaom,
 };
 
