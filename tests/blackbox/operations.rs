@@ -1,7 +1,7 @@
 //! What an operator sees and does: metrics, health, the access log, stopping, reloading, and being told what is wrong with
 //! a configuration.
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use rustix::process::Signal;
 
 use crate::harness::{
@@ -148,6 +148,24 @@ async fn a_reload_adds_and_removes_sites_without_dropping_a_connection() {
     assert_eq!(edge.get("/page").await.status, StatusCode::MISDIRECTED_REQUEST, "the old site is gone");
     gate.open();
     assert_eq!(under_way.text().await.unwrap(), "ab");
+}
+
+#[tokio::test]
+async fn a_reload_brings_a_new_plan_and_the_account_that_is_on_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let plans = directory.path().join("plans.toml");
+    let shipped = include_str!("../../config/plans.toml");
+    std::fs::write(&plans, shipped).unwrap();
+    let origin = Origin::start().await;
+    let setup = Setup::paid(&origin, "variants").set("plans.file", &format!("'{}'", plans.display()));
+    let edge = Edge::start(setup.clone()).await;
+    let house = "[[plan]]\nid = 'house'\nname = 'House'\nprice = '0.00'\nmonthly_credits = 7\n";
+    std::fs::write(&plans, format!("{shipped}\n{house}")).unwrap();
+    edge.rewrite(&setup.account("family", "house"));
+    edge.signal(Signal::HUP);
+    until("the account is there", async || edge.api(Method::GET, "/accounts/family").await.status.is_success()).await;
+    let account = edge.read("/accounts/family").await;
+    assert_eq!((&account["plan"], edge.credits("family").await), (&"house".into(), 7.0), "{account}");
 }
 
 #[tokio::test]
