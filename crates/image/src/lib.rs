@@ -15,6 +15,7 @@ mod error;
 mod exif;
 pub mod format;
 pub mod geometry;
+pub mod metadata;
 pub mod options;
 pub mod orientation;
 mod picture;
@@ -27,6 +28,7 @@ mod tests;
 pub mod transform;
 pub mod why_original;
 
+pub use animation::moves;
 pub use cost::cost;
 pub use develop::{Developed, StageTimes, develop};
 pub use error::ImageError;
