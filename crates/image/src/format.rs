@@ -84,7 +84,8 @@ impl InputFormat {
     }
 }
 
-/// The brands behind `ftyp`: major, minor version, then compatible ones, as far as the sniffed bytes go.
+/// The brands behind `ftyp`: major, minor version, then compatible ones, as far as the sniffed bytes go. HEIC names other
+/// brands, and shares only `mif1` and `msf1`, which any picture in such a file may name.
 fn is_avif(brands: &[u8]) -> bool {
     brands.chunks_exact(4).enumerate().any(|(position, brand)| position != 1 && (brand == b"avif" || brand == b"avis"))
 }
@@ -99,6 +100,12 @@ impl OutputFormat {
             Self::Jpeg => "image/jpeg",
             Self::Png => "image/png",
         }
+    }
+
+    /// Whether animations are made in it.
+    #[must_use]
+    pub const fn is_animated(self) -> bool {
+        matches!(self, Self::WebP)
     }
 
     /// The longest side that the format holds, in pixels.
@@ -140,19 +147,48 @@ mod tests {
 
     #[test]
     fn formats_are_told_by_their_first_bytes() {
-        let table: [(&[u8], Option<InputFormat>); 9] = [
-            (b"\xFF\xD8\xFF\xE0\0\x10JFIF", Some(InputFormat::Jpeg)),
-            (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", Some(InputFormat::Png)),
-            (b"GIF89a\x01\0\x01\0", Some(InputFormat::Gif)),
-            (b"RIFF\x10\0\0\0WEBPVP8 ", Some(InputFormat::WebP)),
-            (b"\0\0\0\x20ftypavif\0\0\0\0avifmif1", Some(InputFormat::Avif)),
-            (b"\0\0\0\x20ftypmif1\0\0\0\0mif1avif", Some(InputFormat::Avif)),
-            (b"\0\0\0\x18ftypisom\0\0\0\0mp41", None),
-            (b"<svg xmlns=", None),
-            (b"", None),
+        let table: [(&[u8], InputFormat); 8] = [
+            (b"\xFF\xD8\xFF\xE0\0\x10JFIF", InputFormat::Jpeg),
+            (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", InputFormat::Png),
+            (b"GIF87a\x01\0\x01\0", InputFormat::Gif),
+            (b"GIF89a\x01\0\x01\0", InputFormat::Gif),
+            (b"RIFF\x10\0\0\0WEBPVP8 ", InputFormat::WebP),
+            (b"\0\0\0\x20ftypavif\0\0\0\0avifmif1", InputFormat::Avif),
+            (b"\0\0\0\x20ftypavis\0\0\0\0avismsf1", InputFormat::Avif),
+            (b"\0\0\0\x20ftypmif1\0\0\0\0mif1avif", InputFormat::Avif),
         ];
         for (bytes, expected) in table {
-            assert_eq!(InputFormat::sniff(bytes), expected, "{:?}", String::from_utf8_lossy(bytes));
+            assert_eq!(InputFormat::sniff(bytes), Some(expected), "{:?}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn what_is_not_developed_is_no_image_here() {
+        let table: [&[u8]; 20] = [
+            b"",
+            b"\0\0\x01\0\x01\0\x10\x10\0\0\x01\0\x20\0", // ICO
+            b"\0\0\x02\0\x01\0\x10\x10\0\0\x01\0\x20\0", // a cursor
+            b"<svg xmlns=\"http://www.w3.org/2000/svg\">",
+            b"<?xml version=\"1.0\"?><svg>",
+            b"\xEF\xBB\xBF<svg>",
+            b"BM\x36\0\x0C\0\0\0\0\0\x36\0\0\0",
+            b"II\x2A\0\x08\0\0\0", // TIFF
+            b"MM\0\x2A\0\0\0\x08",
+            b"\xFF\x0A\xFA\x1F", // JPEG XL
+            b"\0\0\0\x0CJXL \r\n\x87\n",
+            b"\0\0\0\x0CjP  \r\n\x87\n", // JPEG 2000
+            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+            b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf",
+            b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic",
+            b"\0\0\0\x18ftyphevc\0\0\0\0msf1hevc",
+            b"\0\0\0\x18ftypisom\0\0\0\0mp41",
+            // The version is no brand.
+            b"\0\0\0\x18ftypisomavif\0\0\0\0",
+            b"RIFF\x10\0\0\0WAVEfmt ",
+            b"GIF88a\x01\0\x01\0",
+        ];
+        for bytes in table {
+            assert_eq!(InputFormat::sniff(bytes), None, "{:?}", String::from_utf8_lossy(bytes));
         }
     }
 }

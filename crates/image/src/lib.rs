@@ -17,6 +17,7 @@ mod exif;
 pub mod format;
 pub mod geometry;
 mod light;
+pub mod metadata;
 pub mod options;
 pub mod orientation;
 mod picture;

@@ -109,3 +109,15 @@ pub enum Animation {
     /// The first frame is developed as a still picture.
     FirstFrame,
 }
+
+/// What of a source's metadata goes along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Metadata {
+    /// Nothing.
+    #[default]
+    None,
+    /// Whose work it is: artist and copyright.
+    Copyright,
+    /// All, as far as it holds for the variant.
+    Keep,
+}

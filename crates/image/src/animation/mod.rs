@@ -32,7 +32,7 @@ use crate::{
 /// What an animation may have more than its source before it is given up: it would not be served.
 const ROOM_BYTES: usize = 64 << 10;
 
-/// Whether the variant is to move.
+/// Whether a variant of this source is to move.
 #[must_use]
 pub fn moves(probe: &Probe, transform: &Transform) -> bool {
     probe.animated && transform.animation == Animation::Keep
@@ -43,7 +43,7 @@ pub fn moves(probe: &Probe, transform: &Transform) -> bool {
 /// # Errors
 /// [`ImageError::Animated`] where the formats have no animations here, [`ImageError::AnimationTooLarge`] beyond the limits.
 pub(super) fn check(probe: &Probe, plan: &Plan, format: OutputFormat, limits: &Limits) -> Result<(), ImageError> {
-    if format != OutputFormat::WebP || probe.format == InputFormat::Avif {
+    if !format.is_animated() || probe.format == InputFormat::Avif {
         return Err(ImageError::Animated);
     }
     let (width, height) = plan.output_size();

@@ -55,6 +55,25 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
     })
 }
 
+/// The EXIF block and the XMP packet that describe the picture.
+pub(crate) fn metadata(bytes: &[u8]) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+    let Some(boxes) = Boxes::read(bytes) else { return (None, None) };
+    let describing = |wanted: &[u8; 4]| {
+        let items = boxes.kinds.iter().filter(|(_, kind)| kind == wanted).map(|(item, _)| *item);
+        items.filter(|item| boxes.references.contains(&(*b"cdsc", *item, boxes.primary))).find_map(|item| {
+            let content = boxes.content(bytes, item)?;
+            Some(content.into_owned())
+        })
+    };
+    let exif = describing(b"Exif").and_then(|content| {
+        // How far behind this number the TIFF header begins.
+        let (before, block) = content.split_first_chunk::<4>()?;
+        block.get(usize::try_from(u32::from_be_bytes(*before)).ok()?..).map(<[u8]>::to_vec)
+    });
+    let xmp = describing(b"mime").filter(|content| content.windows(9).any(|part| part == b"x:xmpmeta"));
+    (exif, xmp)
+}
+
 impl<'a> Container<'a> {
     /// Reads the boxes.
     ///

@@ -98,6 +98,21 @@ pub(crate) fn icc_profile(bytes: &[u8]) -> Option<Vec<u8>> {
         .then(|| parts.into_iter().flat_map(|(_, part)| part).copied().collect())
 }
 
+/// The EXIF block, if there is one.
+pub(crate) fn exif(bytes: &[u8]) -> Option<&[u8]> {
+    application(bytes, b"Exif\0\0")
+}
+
+/// The XMP packet, if there is one; what is said beside it in further segments is not looked for.
+pub(crate) fn xmp(bytes: &[u8]) -> Option<&[u8]> {
+    application(bytes, b"http://ns.adobe.com/xap/1.0/\0")
+}
+
+fn application<'a>(bytes: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut segments = Segments::of(bytes).filter(|segment| segment.marker == APP1);
+    segments.find_map(|segment| segment.content.strip_prefix(name))
+}
+
 /// Whether Adobe's segment is there: its CMYK is stored inverted.
 pub(crate) fn has_adobe_segment(bytes: &[u8]) -> bool {
     Segments::of(bytes).any(|segment| segment.marker == 0xEE && segment.content.starts_with(b"Adobe"))
