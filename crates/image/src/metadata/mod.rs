@@ -14,41 +14,38 @@ use crate::{format::OutputFormat, probe::Probe, transform::Metadata};
 /// out as a whole.
 const MAX_BYTES: usize = 65_000;
 
-/// What a variant carries.
+/// What a source says of itself, or a variant carries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Carried {
+pub struct Carried {
     /// A TIFF structure, without `Exif\0\0` before it.
     exif: Option<Vec<u8>>,
     /// A packet.
     xmp: Option<Vec<u8>>,
 }
 
-/// Puts into a variant, which is a file of `format` with `size` pixels across and down, what `metadata` says of its source's
-/// metadata. What cannot be read counts as none.
-#[must_use]
-pub fn carry(
-    source: &[u8],
-    probe: &Probe,
-    metadata: Metadata,
-    variant: Vec<u8>,
-    format: OutputFormat,
-    size: (u32, u32),
-) -> Vec<u8> {
-    let found = match metadata {
-        Metadata::None => return variant,
-        Metadata::Copyright | Metadata::Keep => read::found(source, probe.format),
-    };
-    let carried = match metadata {
-        Metadata::Keep => Carried {
-            exif: found.exif.as_deref().and_then(|block| exif::whole(block, size)),
-            xmp: found.xmp.as_deref().and_then(xmp::whole),
-        },
-        _ => Carried { exif: found.exif.as_deref().and_then(exif::copyright), xmp: None },
-    };
-    if carried == Carried::default() {
-        return variant;
+/// What of its metadata a source gives to a variant.
+pub(crate) fn of(source: &[u8], probe: &Probe, wanted: Metadata) -> Carried {
+    match wanted {
+        Metadata::None => Carried::default(),
+        Metadata::Copyright => {
+            let found = read::found(source, probe.format);
+            Carried { exif: found.exif.as_deref().and_then(exif::copyright), xmp: None }
+        }
+        Metadata::Keep => read::found(source, probe.format),
     }
-    write::into(format, &variant, &carried, size).unwrap_or(variant)
+}
+
+impl Carried {
+    /// Puts it into a variant, which is a file of `format` with `size` pixels across and down. What cannot be read counts as
+    /// none.
+    pub(crate) fn put_into(&self, variant: Vec<u8>, format: OutputFormat, size: (u32, u32)) -> Vec<u8> {
+        let exif = self.exif.as_deref().and_then(|block| exif::whole(block, size));
+        let fitted = Self { exif, xmp: self.xmp.as_deref().and_then(xmp::whole) };
+        if fitted == Self::default() {
+            return variant;
+        }
+        write::into(format, &variant, &fitted, size).unwrap_or(variant)
+    }
 }
 
 #[cfg(test)]

@@ -44,8 +44,21 @@ fn source() -> Vec<u8> {
 fn made(source: &[u8], format: OutputFormat, metadata: Metadata) -> Vec<u8> {
     let settings = Settings { limits: Limits::default(), avif_encoder: AvifEncoder::default() };
     let found = probe(source).unwrap();
-    let made = develop(source, &found, &Transform::default(), format, &settings, Effort::FirstView).unwrap();
+    let made =
+        develop(source, &found, &Transform::default(), format, &settings, Effort::FirstView, &crate::Cancel::default())
+            .unwrap();
     carry(source, &found, metadata, made.bytes, format, (made.width, made.height))
+}
+
+fn carry(
+    source: &[u8],
+    found: &Probe,
+    metadata: Metadata,
+    variant: Vec<u8>,
+    format: OutputFormat,
+    size: (u32, u32),
+) -> Vec<u8> {
+    of(source, found, metadata).put_into(variant, format, size)
 }
 
 fn read(file: &[u8]) -> Result<Exif, ::exif::Error> {
