@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Tables, buffers and what the allocator rounds up, whatever the size.
-const BASE_BYTES: u64 = 4 << 20;
+const BASE_BYTES: u64 = 6 << 20;
 
 /// Lanczos reaches over three pixels of the result on each side, so that so many rows of sums are open at once.
 const OPEN_ROWS: u64 = 8;

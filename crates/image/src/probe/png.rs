@@ -73,14 +73,12 @@ impl<'a> Iterator for Chunks<'a> {
 }
 
 fn header(content: &[u8]) -> Option<Probe> {
-    let [bit_depth, color_type] = *content.get(8..10)? else { return None };
-    let channels = match color_type {
-        0 | 3 => 1,
-        4 => 2,
-        2 => 3,
+    let [bit_depth, color_type, _, _, interlace] = *content.get(8..13)? else { return None };
+    let samples = match color_type {
+        0 | 4 => 2,
         _ => 4,
     };
-    let is_gray = matches!(color_type, 0 | 4);
+    let is_interlaced = interlace != 0;
     Some(Probe {
         format: Png,
         width: be_u32(content, 0)?,
@@ -88,17 +86,9 @@ fn header(content: &[u8]) -> Option<Probe> {
         orientation: Orientation::UPRIGHT,
         animated: false,
         frames: 1,
-        // Grey or 16 bits are held as they are stored beside what is given out; a palette is resolved on the way.
-        whole_bytes_per_pixel: if bit_depth == 16 {
-            2 * channels
-        } else if is_gray {
-            channels
-        } else if color_type == 6 {
-            // Resizing in premultiplied alpha works on a copy, and what it frees comes back late.
-            3
-        } else {
-            0
-        },
+        // Rows come one by one, unless they are interlaced: then they are held as they are stored, a palette and a colour
+        // key resolved.
+        whole_bytes_per_pixel: if is_interlaced { samples * if bit_depth == 16 { 2 } else { 1 } } else { 0 },
         // A colour key may add alpha.
         pixel_bytes: 4,
     })
@@ -127,7 +117,9 @@ mod tests {
     fn size_motion_and_orientation_are_read() {
         let still = probe(&file(&[(b"IHDR", HEADER), (b"IDAT", b"x"), (b"acTL", THREE)])).unwrap();
         assert_eq!((still.width, still.height, still.animated, still.frames), (200, 100, false, 1));
-        assert_eq!(still.whole_bytes_per_pixel, 8);
+        assert_eq!(still.whole_bytes_per_pixel, 0);
+        let interlaced = [&HEADER[..12], &[1]].concat();
+        assert_eq!(probe(&file(&[(b"IHDR", &interlaced)])).unwrap().whole_bytes_per_pixel, 8);
         let exif = &block(3)[6..];
         let frame: (&[u8; 4], &[u8]) = (b"fcTL", b"x");
         let moving = probe(&file(&[
