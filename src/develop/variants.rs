@@ -20,7 +20,8 @@ use crate::{
     },
     clock::Clock,
     image::{
-        self, Developed as Picture, Effort, ImageError, Probe, Settings, format::OutputFormat,
+        self, Developed as Picture, Effort, ImageError, Probe, Settings,
+        format::{InputFormat, OutputFormat},
         why_original::WhyOriginal,
     },
     origin::error::FetchError,
@@ -198,8 +199,8 @@ impl Developer {
     }
 
     fn developable(&self, probe: &Probe, transform: &Transform) -> Result<(), WhyOriginal> {
-        use crate::request::transform::Animation;
-        if probe.animated && transform.animation == Animation::Keep {
+        // What moves in other formats is a matter of the format that is made of it.
+        if probe.format == InputFormat::Avif && image::moves(probe, transform) {
             return Err(WhyOriginal::Animated);
         }
         if probe.pixels() > self.settings.limits.max_pixels {
@@ -209,14 +210,22 @@ impl Developer {
     }
 
     async fn try_candidates(&self, job: &Job, source: &WholeSource, probe: &Probe, made: &mut Made) -> Developed {
-        let mut why = WhyOriginal::NotSmaller;
+        let moves = image::moves(probe, &job.transform);
+        let mut why = if moves { WhyOriginal::Animated } else { WhyOriginal::NotSmaller };
         for candidate in job.candidates.as_slice() {
             let format = candidate.output(source.head.facts.input);
+            if moves && !format.is_animated() {
+                self.show(job, &source.head, format, StoredVariant::Original(WhyOriginal::Animated), made);
+                continue;
+            }
             match self.stored(job, &source.head, format).await {
                 Some(StoredVariant::Made(variant)) => {
                     return Developed::Variant(variant, Arc::clone(&source.head), Stages::default());
                 }
-                Some(StoredVariant::Original(_)) => continue,
+                Some(StoredVariant::Original(stored)) => {
+                    why = stored;
+                    continue;
+                }
                 None => {}
             }
             match self.make(job, source, probe, format, made).await {
@@ -224,7 +233,7 @@ impl Developer {
                     self.put_down_for_refinement(job, source, format);
                     return Developed::Variant(variant, Arc::clone(&source.head), stages);
                 }
-                Ok(None) => {}
+                Ok(None) => why = WhyOriginal::NotSmaller,
                 // A format that costs less may still fit.
                 Err(Unmade::NotAdmitted(NotAdmitted::TooLarge)) => {
                     why = WhyOriginal::TooLarge;
