@@ -62,12 +62,7 @@ fn main() {
 
 fn run(source: &str, options: &str, output: &str, effort: &str, encoder: &str) {
     let settings = Settings {
-        limits: Limits {
-            max_pixels: 100_000_000,
-            max_output_pixels: 50_000_000,
-            max_animation_frames: 500,
-            max_animation_pixels: 100_000_000,
-        },
+        limits: Limits::default(),
         avif_encoder: if encoder == "ravif" { AvifEncoder::Ravif } else { AvifEncoder::Libaom },
     };
     let transform =
@@ -132,15 +127,7 @@ fn make_source(kind: &str) -> Vec<u8> {
         started.write_scanlines(picture.as_raw()).unwrap();
         started.finish().unwrap()
     };
-    let settings = Settings {
-        limits: Limits {
-            max_pixels: 100_000_000,
-            max_output_pixels: 50_000_000,
-            max_animation_frames: 500,
-            max_animation_pixels: 100_000_000,
-        },
-        avif_encoder: AvifEncoder::Libaom,
-    };
+    let settings = Settings { limits: Limits::default(), avif_encoder: AvifEncoder::Libaom };
     let same_size = |format| {
         let bytes = jpeg(false);
         let found = probe(&bytes).unwrap();

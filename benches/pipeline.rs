@@ -18,15 +18,7 @@ use lightmeter::{
 const PHOTOGRAPH: &[u8] = include_bytes!("../demo/pictures/dandelion.jpg");
 const GRAPHIC: &[u8] = include_bytes!("../demo/pictures/map.png");
 
-const LIBAOM: Settings = Settings {
-    limits: Limits {
-        max_pixels: 100_000_000,
-        max_output_pixels: 50_000_000,
-        max_animation_frames: 500,
-        max_animation_pixels: 100_000_000,
-    },
-    avif_encoder: AvifEncoder::Libaom,
-};
+const LIBAOM: Settings = Settings { limits: Limits::DEFAULT, avif_encoder: AvifEncoder::Libaom };
 const RAVIF: Settings = Settings { avif_encoder: AvifEncoder::Ravif, ..LIBAOM };
 
 type Stage = fn(StageTimes) -> Duration;

@@ -179,6 +179,10 @@ pub struct Images {
     pub max_pixels: u64,
     /// A variant with more pixels is not made: the original is served.
     pub max_output_pixels: u64,
+    /// An animation with more frames is passed through.
+    pub max_animation_frames: u32,
+    /// An animation is passed through whose canvases have more pixels together.
+    pub max_animation_pixels: u64,
     /// Jobs waiting for a core; beyond it originals are served.
     pub max_queue: usize,
     /// Different sizes made of one source within 24 hours; 0 is no bound.
@@ -203,7 +207,8 @@ impl Images {
             limits: Limits {
                 max_pixels: self.max_pixels,
                 max_output_pixels: self.max_output_pixels,
-                ..Limits::default()
+                max_animation_frames: self.max_animation_frames,
+                max_animation_pixels: self.max_animation_pixels,
             },
             avif_encoder: self.avif.encoder,
         }
@@ -212,10 +217,13 @@ impl Images {
 
 impl Default for Images {
     fn default() -> Self {
+        let limits = Limits::default();
         Self {
             memory_budget: ByteSize(GIB),
-            max_pixels: 100_000_000,
-            max_output_pixels: 50_000_000,
+            max_pixels: limits.max_pixels,
+            max_output_pixels: limits.max_output_pixels,
+            max_animation_frames: limits.max_animation_frames,
+            max_animation_pixels: limits.max_animation_pixels,
             max_queue: 256,
             max_sizes: 200,
             threads: 0,

@@ -22,7 +22,8 @@ use crate::{
     },
     clock::Clock,
     image::{
-        self, Cancel, Developed as Picture, Effort, ImageError, Probe, Settings, format::OutputFormat,
+        self, Cancel, Developed as Picture, Effort, ImageError, Probe, Settings,
+        format::{InputFormat, OutputFormat},
         why_original::WhyOriginal,
     },
     origin::error::FetchError,
@@ -215,8 +216,8 @@ impl Developer {
     }
 
     fn developable(&self, probe: &Probe, transform: &Transform) -> Result<(), WhyOriginal> {
-        use crate::request::transform::Animation;
-        if probe.animated && transform.animation == Animation::Keep {
+        // What moves in other formats is a matter of the format that is made of it.
+        if probe.format == InputFormat::Avif && image::moves(probe, transform) {
             return Err(WhyOriginal::Animated);
         }
         if probe.pixels() > self.settings.limits.max_pixels {
@@ -233,14 +234,22 @@ impl Developer {
         desk: &mut Desk,
         made: &mut Made,
     ) -> Developed {
-        let mut why = WhyOriginal::NotSmaller;
+        let moves = image::moves(probe, &job.transform);
+        let mut why = if moves { WhyOriginal::Animated } else { WhyOriginal::NotSmaller };
         for candidate in job.candidates.as_slice() {
             let format = candidate.output(source.head.facts.input);
+            if moves && !format.is_animated() {
+                self.show(job, &source.head, format, StoredVariant::Original(WhyOriginal::Animated), made);
+                continue;
+            }
             match self.stored(job, &source.head, format).await {
                 Some(StoredVariant::Made(variant)) => {
                     return Developed::Variant(variant, Arc::clone(&source.head), Stages::default());
                 }
-                Some(StoredVariant::Original(_)) => continue,
+                Some(StoredVariant::Original(stored)) => {
+                    why = stored;
+                    continue;
+                }
                 None => {}
             }
             match self.make(job, source, probe, format, desk, made).await {
@@ -248,7 +257,7 @@ impl Developer {
                     self.put_down_for_refinement(job, source, format);
                     return Developed::Variant(variant, Arc::clone(&source.head), stages);
                 }
-                Ok(None) => {}
+                Ok(None) => why = WhyOriginal::NotSmaller,
                 // A format that costs less may still fit.
                 Err(Unmade::NotAdmitted(NotAdmitted::TooLarge)) => {
                     why = WhyOriginal::TooLarge;

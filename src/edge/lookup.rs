@@ -105,16 +105,18 @@ pub(super) async fn find_made(cache: &Cache, wanted: &Wanted<'_>, head: Arc<Sour
     if let Some(why) = head.why_original(&wanted.transform, now) {
         return Found::Original(why, head);
     }
-    let mut last = WhyOriginal::NotSmaller;
+    let mut last = None;
     for candidate in wanted.candidates.as_slice() {
         let format = candidate.output(head.facts.input);
         let key = variant_key(wanted.key, head.version, &wanted.transform, format);
         let text = || wanted.name.variant_text(head.version, &wanted.transform, format);
         match cache.variant(key, text).await {
             Some(StoredVariant::Made(variant)) => return Found::Variant(variant, head),
-            Some(StoredVariant::Original(why)) => last = why,
+            // That a format does not move says nothing where one was tried that does.
+            Some(StoredVariant::Original(WhyOriginal::Animated)) => last = last.or(Some(WhyOriginal::Animated)),
+            Some(StoredVariant::Original(why)) => last = Some(why),
             None => return Found::Source,
         }
     }
-    Found::Original(last, head)
+    Found::Original(last.unwrap_or(WhyOriginal::NotSmaller), head)
 }

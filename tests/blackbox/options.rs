@@ -159,11 +159,42 @@ async fn an_animation_moves_on_unless_its_first_frame_will_do() {
     }
     let origin = Origin::with("/moving.gif", Reply::ok("image/gif", gif.clone())).await;
     let edge = Edge::start(Setup::of(&origin)).await;
-    let moving = edge.get("/moving.gif?w=80").accept(CHROMIUM).await;
-    assert_eq!((moving.detail().as_str(), moving.body.to_vec()), ("animated", gif));
-    let still = edge.get("/moving.gif?w=80&anim=false").accept(CHROMIUM).await;
+    let view = async |query: &str, accept: &str| edge.get(&format!("/moving.gif?w=80{query}")).accept(accept).await;
+    let moving = view("", CHROMIUM).await;
+    assert_eq!((moving.content_type().as_str(), moving.detail().as_str()), ("image/webp", "webp"));
+    let decoder = image::codecs::webp::WebPDecoder::new(std::io::Cursor::new(&moving.body)).unwrap();
+    let frames = image::AnimationDecoder::into_frames(decoder).collect_frames().unwrap();
+    assert_eq!((frames.len(), frames[0].buffer().dimensions()), (2, (80, 60)));
+    assert_eq!(view("", CHROMIUM).await.body, moving.body);
+    for _ in 0..2 {
+        let original = view("", "image/jpeg,image/png").await;
+        assert_eq!((original.detail().as_str(), original.body.to_vec()), ("animated", gif.clone()));
+        let pinned = view("&f=avif", CHROMIUM).await;
+        assert_eq!((pinned.detail().as_str(), pinned.body.to_vec()), ("animated", gif.clone()));
+    }
+    let still = view("&anim=false", CHROMIUM).await;
     assert_eq!(still.content_type(), "image/avif");
     assert_looks_like(&still.picture(), &pictures::jpeg(160, 120, 1, Scan::Baseline));
+}
+
+#[tokio::test]
+async fn an_animation_over_the_limits_is_served_as_it_came_and_its_first_frame_is_not() {
+    let mut gif = Vec::new();
+    {
+        let mut encoder = image::codecs::gif::GifEncoder::new(&mut gif);
+        for number in [1, 14] {
+            let picture = image::DynamicImage::from(pictures::pixels(160, 120, number)).to_rgba8();
+            encoder.encode_frame(image::Frame::new(picture)).unwrap();
+        }
+    }
+    for (bound, detail) in [("1", "too-large"), ("2", "webp")] {
+        let origin = Origin::with("/moving.gif", Reply::ok("image/gif", gif.clone())).await;
+        let edge = Edge::start(Setup::of(&origin).set("images.max_animation_frames", bound)).await;
+        for _ in 0..2 {
+            assert_eq!(edge.get("/moving.gif?w=80").accept(CHROMIUM).await.detail(), detail);
+        }
+        assert_eq!(edge.get("/moving.gif?w=80&anim=false").accept(CHROMIUM).await.content_type(), "image/avif");
+    }
 }
 
 #[tokio::test]

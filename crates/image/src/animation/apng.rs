@@ -28,7 +28,7 @@ impl<'a> Patches<'a> {
         let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: MEMORY_LIMIT_BYTES });
         decoder.set_transformations(Transformations::normalize_to_color8() | Transformations::ALPHA);
         decoder.set_ignore_text_chunk(true);
-        let reader = decoder.read_info().map_err(broken)?;
+        let reader = decoder.read_info().map_err(|error| broken(&error))?;
         let info = reader.info();
         let control = info.animation_control.ok_or_else(|| ImageError::broken(Png, "it does not move"))?;
         let at_default_picture = info.frame_control.is_some();
@@ -46,9 +46,9 @@ impl<'a> Patches<'a> {
         let control = if std::mem::take(&mut self.at_default_picture) {
             self.reader.info().frame_control.ok_or_else(|| ImageError::broken(Png, "a frame lacks its control"))?
         } else {
-            *self.reader.next_frame_info().map_err(broken)?
+            *self.reader.next_frame_info().map_err(|error| broken(&error))?
         };
-        let frame = self.reader.next_frame(&mut self.buffer).map_err(broken)?;
+        let frame = self.reader.next_frame(&mut self.buffer).map_err(|error| broken(&error))?;
         // The decoder lays an interlaced frame out in rows of the whole picture's length.
         let stride = if self.reader.info().interlaced {
             self.reader.output_line_size(self.reader.info().width).unwrap_or(frame.line_size)
@@ -89,6 +89,6 @@ fn patch(control: &FrameControl, pixels: Vec<u8>) -> Patch {
     }
 }
 
-fn broken(error: png::DecodingError) -> ImageError {
-    ImageError::broken(Png, &error)
+fn broken(error: &png::DecodingError) -> ImageError {
+    ImageError::broken(Png, error)
 }

@@ -67,6 +67,11 @@ impl<'a> Change<'a> {
         Some(Self { picture, place, differs })
     }
 
+    /// Pixels of the rectangle.
+    pub(super) fn pixels(&self) -> u64 {
+        u64::from(self.place.width) * u64::from(self.place.height)
+    }
+
     /// What has to be coded. Where all that differs is opaque, it is laid over what is there, and what is seen already is
     /// transparent; else it takes its place.
     pub(super) fn cut(&self, grain: Grain) -> Cut {

@@ -28,6 +28,7 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
 struct Motion {
     /// Frames by `acTL`, which must stand before the default picture.
     announced: u32,
+    is_announced: bool,
     /// Frames by their `fcTL`s.
     frames: u32,
     /// The default picture is not the first frame.
@@ -38,7 +39,11 @@ struct Motion {
 impl Motion {
     fn take(&mut self, kind: &[u8; 4], content: &[u8]) {
         match kind {
-            b"acTL" if !self.is_behind_pixels => self.announced = be_u32(content, 0).unwrap_or(0),
+            // A second one makes it no animation to any browser.
+            b"acTL" if !self.is_behind_pixels => {
+                self.announced = if self.is_announced { 0 } else { be_u32(content, 0).unwrap_or(0) };
+                self.is_announced = true;
+            }
             b"fcTL" => self.frames = self.frames.saturating_add(1),
             b"IDAT" if !self.is_behind_pixels => {
                 self.is_behind_pixels = true;
@@ -143,5 +148,6 @@ mod tests {
         assert!(!animated(&[(b"IHDR", HEADER), one, frame, (b"IDAT", b"x")]));
         assert!(animated(&[(b"IHDR", HEADER), one, (b"IDAT", b"x"), frame, (b"fdAT", b"x")]));
         assert!(!animated(&[(b"IHDR", HEADER), (b"IDAT", b"x"), frame, (b"fdAT", b"x")]));
+        assert!(!animated(&[(b"IHDR", HEADER), one, one, (b"IDAT", b"x"), frame, (b"fdAT", b"x")]));
     }
 }
