@@ -2,7 +2,7 @@
 
 use lightmeter_image::{ImageError, format::OutputFormat, probe, why_original::WhyOriginal};
 
-use super::{LIMITS, developed, files};
+use super::{developed, files, limits};
 
 fn png_chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     let length = u32::try_from(data.len()).unwrap().to_be_bytes();
@@ -64,8 +64,8 @@ fn a_decompression_bomb_is_refused_from_its_header() {
     for (what, side, bomb) in bombs {
         let found = probe(&bomb).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!((found.width, found.height), (side, side), "{what}");
-        let error = developed(&bomb, "w=10", OutputFormat::Png, LIMITS).unwrap_err();
-        let expected = ImageError::SourceTooLarge { width: side, height: side, limit: LIMITS.max_pixels };
+        let error = developed(&bomb, "w=10", OutputFormat::Png, limits()).unwrap_err();
+        let expected = ImageError::SourceTooLarge { width: side, height: side, limit: limits().max_pixels };
         assert_eq!(error, expected, "{what}");
         assert_eq!(error.why_original(), WhyOriginal::TooLarge);
     }
@@ -74,7 +74,7 @@ fn a_decompression_bomb_is_refused_from_its_header() {
 #[test]
 fn a_header_that_promises_what_is_allowed_and_has_no_pixels_is_broken_or_grey() {
     for (what, bomb) in [("PNG", png(9_000, 9_000)), ("GIF", gif(9_000)), ("WebP", webp(9_000))] {
-        let made = developed(&bomb, "w=10", OutputFormat::Png, LIMITS);
+        let made = developed(&bomb, "w=10", OutputFormat::Png, limits());
         assert!(
             made.as_ref().is_ok_and(|made| made.width == 10) || made.is_err_and(|error| error.is_of_source()),
             "{what}"

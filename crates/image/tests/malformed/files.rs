@@ -9,7 +9,7 @@ use image::{
 use lightmeter_image::format::OutputFormat;
 use mozjpeg::{ColorSpace, Compress};
 
-use super::{LIMITS, developed};
+use super::{developed, limits};
 
 pub(crate) fn picture(width: u32, height: u32) -> RgbImage {
     let level = |value: u32| u8::try_from(value % 256).unwrap();
@@ -58,7 +58,7 @@ pub(crate) fn all(width: u32, height: u32) -> Vec<(&'static str, Vec<u8>)> {
     let rgb = picture(width, height);
     let rgba = DynamicImage::ImageRgba8(with_alpha(width, height));
     let jpeg = baseline(&rgb);
-    let made = |source: &[u8], format| developed(source, "q=90", format, LIMITS).unwrap().bytes;
+    let made = |source: &[u8], format| developed(source, "q=90", format, limits()).unwrap().bytes;
     let fine = ImageBuffer::from_fn(width, height, |x, y| Luma([u16::try_from((x * 997 + y * 1009) % 65536).unwrap()]));
     let png = encoded(&rgba, ImageFormat::Png);
     vec![

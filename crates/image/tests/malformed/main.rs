@@ -15,14 +15,16 @@ use std::{
 };
 
 use lightmeter_image::{
-    AvifEncoder, Cancel, Developed, Effort, ImageError, Limits, Settings, Transform, develop, format::OutputFormat,
+    Cancel, Developed, Effort, ImageError, Limits, Settings, Transform, develop, format::OutputFormat,
     options::parse_segment, probe,
 };
 
-const LIMITS: Limits = Limits { max_pixels: 100_000_000, max_output_pixels: 50_000_000 };
+fn limits() -> Limits {
+    Limits::default()
+}
 
 fn settings(limits: Limits) -> Settings {
-    Settings { limits, avif_encoder: AvifEncoder::Libaom }
+    Settings { limits, ..Settings::default() }
 }
 
 fn transform(options: &str) -> Transform {

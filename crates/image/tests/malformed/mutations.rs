@@ -2,10 +2,10 @@
 
 use lightmeter_image::format::OutputFormat;
 
-use super::{LIMITS, developed, files, finishes};
+use super::{developed, files, finishes, limits};
 
 /// So many places of a file are tried, evenly spread; smaller files have them all.
-const PLACES: usize = 150;
+const PLACES: usize = 400;
 
 fn places(length: usize) -> impl Iterator<Item = usize> {
     (0..length).step_by(length.div_ceil(PLACES))
@@ -14,7 +14,8 @@ fn places(length: usize) -> impl Iterator<Item = usize> {
 fn try_all(what: &'static str, files: Vec<Vec<u8>>) {
     finishes(what, move || {
         for file in files {
-            let _ = developed(&file, "w=12", OutputFormat::Jpeg, LIMITS);
+            let _ = developed(&file, "w=12", OutputFormat::Jpeg, limits());
+            let _ = developed(&file, "w=12", OutputFormat::WebP, limits());
         }
     });
 }
