@@ -20,7 +20,7 @@ const JOBS: [(&str, OutputFormat); 4] = [
 ];
 
 /// What the allocator holds back of the earlier jobs of a file, code and stacks.
-const SLACK_BYTES: i64 = 24 << 20;
+const SLACK_BYTES: i64 = 16 << 20;
 
 /// Names the file to the process that works on it.
 const FILE: &str = "CORPORA_FILE";
