@@ -7,7 +7,7 @@ TOOLS += nasm:nasm
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test api-test golden build release bench throughput peers fmt lint clean
+.PHONY: help deps demo test api-test golden corpora build release bench throughput peers fmt lint clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,6 +29,9 @@ api-test: build ## hold the API's OpenAPI document against the running server (p
 
 golden: deps ## hold variants against what Pillow, lcms2 and numpy make (python3, PyPI)
 	tests/golden/run.sh
+
+corpora: deps ## feed the engine the odd and broken pictures that others test with (python3, PyPI)
+	tests/corpora/run.sh
 
 throughput: release ## measure what metering costs over sockets (wrk, python3)
 	benches/throughput.sh

@@ -10,19 +10,7 @@ use std::{
     process::ExitCode,
 };
 
-use lightmeter_image::{
-    AvifEncoder, Cancel, Effort, Limits, Settings, develop, format::OutputFormat, options::parse_segment, probe,
-};
-
-const SETTINGS: Settings = Settings {
-    limits: Limits {
-        max_pixels: 100_000_000,
-        max_output_pixels: 50_000_000,
-        max_animation_frames: 500,
-        max_animation_pixels: 100_000_000,
-    },
-    avif_encoder: AvifEncoder::Libaom,
-};
+use lightmeter_image::{Cancel, Effort, Settings, develop, format::OutputFormat, options::parse_segment, probe};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -61,8 +49,9 @@ fn run(fields: &[&str]) -> Result<String, String> {
         options => parse_segment(options).map_err(|error| error.to_string())?.canonical().0,
     };
     let format = output_format(output).ok_or_else(|| format!("{output}: expected .avif, .webp, .jpg or .png"))?;
+    let settings = Settings::default();
     let found = probe(&bytes).map_err(|error| error.to_string())?;
-    let made = develop(&bytes, &found, &transform, format, &SETTINGS, effort, &Cancel::default())
+    let made = develop(&bytes, &found, &transform, format, &settings, effort, &Cancel::default())
         .map_err(|error| error.to_string())?;
     fs::write(output, &made.bytes).map_err(|error| format!("{output}: {error}"))?;
     Ok(format!("ok {} {}", made.width, made.height))

@@ -9,20 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lightmeter_image::{
-    AvifEncoder, Cancel, Effort, Limits, Settings, develop, format::OutputFormat, options::parse_segment, probe,
-};
+use lightmeter_image::{Cancel, Effort, Settings, develop, format::OutputFormat, options::parse_segment, probe};
 use rustix::time::{ClockId, clock_gettime};
-
-const SETTINGS: Settings = Settings {
-    limits: Limits {
-        max_pixels: 100_000_000,
-        max_output_pixels: 50_000_000,
-        max_animation_frames: 500,
-        max_animation_pixels: 100_000_000,
-    },
-    avif_encoder: AvifEncoder::Libaom,
-};
 
 fn main() {
     for line in stdin().lock().lines() {
@@ -41,9 +29,10 @@ fn run(line: &str) -> String {
     let quality = if quality == "default" { String::new() } else { format!(",q={quality}") };
     let (transform, _) = parse_segment(&format!("w={width}{quality}")).expect("options").canonical();
     let effort = if effort == "refined" { Effort::Refined } else { Effort::FirstView };
+    let settings = Settings::default();
     let (cpu, wall) = (cpu_time(), Instant::now());
     let found = probe(&bytes).expect("a picture");
-    let made = develop(&bytes, &found, &transform, output_format(format), &SETTINGS, effort, &Cancel::default())
+    let made = develop(&bytes, &found, &transform, output_format(format), &settings, effort, &Cancel::default())
         .expect("a variant");
     let (cpu, wall) = (cpu_time() - cpu, wall.elapsed());
     fs::write(output, &made.bytes).expect("written");

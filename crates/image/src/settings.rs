@@ -44,7 +44,7 @@ pub enum AvifEncoder {
 }
 
 /// How variants are made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Bounds.
     pub limits: Limits,
