@@ -304,3 +304,31 @@ proptest! {
         let _ = developed(&bytes, "w=20", OutputFormat::Jpeg);
     }
 }
+
+#[test]
+fn work_that_is_not_wanted_any_more_stops() {
+    let source = jpeg(&quarters(400, 300));
+    let found = probe(&source).unwrap();
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let stopped =
+        develop(&source, &found, &transform("w=100"), OutputFormat::WebP, &SETTINGS, Effort::FirstView, &cancel);
+    assert_eq!(stopped.unwrap_err(), ImageError::Cancelled);
+}
+
+#[test]
+fn what_is_rendered_together_is_what_is_rendered_alone() {
+    let source = jpeg(&quarters(400, 300));
+    let found = probe(&source).unwrap();
+    let wanted = ["", "w=180", "w=100,h=100,fit=cover", "w=60,rotate=90"].map(transform);
+    let render = |wanted: &[&Transform]| render(&source, &found, wanted, &SETTINGS.limits, &Cancel::default()).unwrap();
+    let together = render(&wanted.each_ref());
+    for (wanted, together) in wanted.iter().zip(together) {
+        let alone = render(&[wanted]).remove(0).unwrap().picture;
+        let together = together.unwrap().picture;
+        assert_eq!((together.width, together.height), (alone.width, alone.height));
+        // Alone it may be reduced while it is decoded.
+        let differing = together.pixels.iter().zip(&alone.pixels).filter(|(one, other)| one.abs_diff(**other) > 12);
+        assert!(differing.count() * 50 < together.pixels.len(), "{wanted:?}");
+    }
+}
