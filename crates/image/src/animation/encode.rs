@@ -23,8 +23,8 @@ const DURATION_AT: usize = 8 + 12;
 /// The longest time of a frame.
 const MAX_DURATION_MS: u32 = (1 << 24) - 1;
 
-/// At the first view so many frames go by before both ways are tried again, unless a frame changes little: trying both on
-/// all frames costs twice the time of large changes for no fewer bytes.
+/// So many frames go by before both ways are tried again, unless a frame changes little: trying both on all frames takes
+/// twice the time where much changes, for no fewer bytes.
 const TRY_BOTH_EVERY: u32 = 8;
 
 /// A change is little up to this part of the canvas.
@@ -95,7 +95,7 @@ impl AnimationEncoder {
             return Ok(());
         };
         let is_little = change.pixels() * u64::from(LITTLE) <= u64::from(self.size.0) * u64::from(self.size.1);
-        let tries_both = is_little || self.effort == Effort::Refined || self.count.is_multiple_of(TRY_BOTH_EVERY);
+        let tries_both = is_little || self.count.is_multiple_of(TRY_BOTH_EVERY);
         let tries = |coding| tries_both || self.coding == coding;
         let lossy = tries(Coding::Lossy).then(|| change.cut(Grain::Blocks));
         let lossless = tries(Coding::Lossless).then(|| change.cut(Grain::Pixels));
