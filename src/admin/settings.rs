@@ -55,9 +55,15 @@ pub(super) struct SiteSettings {
     /// The max-age of an original that stands in for a variant that is not ready.
     #[schema(required = false, pattern = "^[0-9]{1,6}(ms|s|m|h|d)$", default = "10s")]
     fallback_ttl: String,
-    /// Quality where a request names none; the configuration's if left out.
-    #[schema(minimum = 1, maximum = 100)]
-    quality: Option<u8>,
+    /// Quality where a request names none: `auto`, or 1-100, which encoders are set to; the configuration's if left out.
+    #[schema(value_type = Option<shapes::Quality>)]
+    quality: Option<String>,
+    /// What `auto` aims at, a score of SSIMULACRA2; the configuration's if left out.
+    #[schema(minimum = 30, maximum = 95)]
+    quality_target: Option<u8>,
+    /// What it aims at for clients that ask to save data, if that is less; the configuration's if left out.
+    #[schema(minimum = 30, maximum = 95)]
+    save_data_target: Option<u8>,
 }
 
 /// The settings of a site that is there: its name stands in the path and may be left out.

@@ -132,6 +132,13 @@ described! {
         .examples(["*.cdn.example"])
         .build();
 
+    /// Quality where a request names none.
+    Quality = OneOfBuilder::new()
+        .description(Some("`auto`: a score is aimed at; or what encoders are set to."))
+        .item(text().enum_values(Some(["auto"])))
+        .item(ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(100)))
+        .build();
+
     /// Where a site's originals live.
     Origin = text()
         .pattern(Some(

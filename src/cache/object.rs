@@ -131,7 +131,7 @@ pub enum Make {
 }
 
 /// What is stored with a variant's bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VariantFacts {
     /// Its format.
     pub format: OutputFormat,
@@ -145,6 +145,18 @@ pub struct VariantFacts {
     pub source_len: u64,
     /// The strong entity tag, quotes included.
     pub etag: String,
+    /// What was measured of it, if anything was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Scored>,
+}
+
+/// What a variant was found to look like.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Scored {
+    /// SSIMULACRA2 against the picture that was encoded.
+    pub score: f32,
+    /// The encoder's setting, in its own unit; `None` where nothing was lost.
+    pub setting: Option<f32>,
 }
 
 /// A variant: image size × output format.
@@ -173,9 +185,15 @@ pub enum StoredVariant {
 impl Variant {
     /// A variant just made; its tag is a hash of its bytes.
     #[must_use]
-    pub fn made(bytes: Bytes, format: OutputFormat, size: (u32, u32), make: Make, source_len: u64) -> Self {
+    pub fn made(
+        bytes: Bytes,
+        format: OutputFormat,
+        size: (u32, u32),
+        (make, measured): (Make, Option<Scored>),
+        source_len: u64,
+    ) -> Self {
         let etag = format!("\"{}\"", SourceVersion::of(&bytes));
-        let facts = VariantFacts { format, width: size.0, height: size.1, make, source_len, etag };
+        let facts = VariantFacts { format, width: size.0, height: size.1, make, source_len, etag, measured };
         Self::stored(facts, StoredBody::Whole(bytes))
     }
 
@@ -207,5 +225,20 @@ impl StoredFile {
         let mut bytes = vec![0; len];
         self.file.read_exact_at(&mut bytes, self.offset + position)?;
         Ok(bytes.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_stored_before_scores_were_kept_is_still_read() {
+        let stored = r#"{"format":"avif","width":4,"height":3,"make":"refined","source_len":9,"etag":"\"x\""}"#;
+        let mut facts: VariantFacts = serde_json::from_str(stored).unwrap();
+        assert_eq!(facts.measured, None);
+        facts.measured = Some(Scored { score: 71.5, setting: None });
+        let again: VariantFacts = serde_json::from_str(&serde_json::to_string(&facts).unwrap()).unwrap();
+        assert_eq!(again, facts);
     }
 }

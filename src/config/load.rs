@@ -12,7 +12,7 @@ use url::{Host, Url};
 
 use super::{
     schema::{Config, MIN_CACHE_BYTES, MIN_MEMORY_BUDGET},
-    site::{Refusal, Taken, check_site, refuse},
+    site::{Refusal, Taken, check_site, check_target, refuse},
 };
 use crate::billing::AccountId;
 
@@ -201,9 +201,8 @@ fn validate_limits(config: &Config) -> Result<(), Refusal> {
     if config.cache.memory_bytes.0 < MIN_CACHE_BYTES || config.cache.disk_bytes.0 < MIN_CACHE_BYTES {
         return refuse("cache.memory_bytes, cache.disk_bytes", "must be at least \"64KiB\"");
     }
-    if !(1..=100).contains(&config.images.quality) {
-        return refuse("images.quality", "must be from 1 to 100");
-    }
+    check_target("images.quality_target", config.images.quality_target)?;
+    check_target("images.save_data_target", config.images.save_data_target)?;
     if config.admin.token.is_some() && config.admin.token_file.is_some() {
         return refuse("admin.token_file", "give either token or token_file, not both");
     }

@@ -1,15 +1,17 @@
 //! Typed, validated configuration. `load` reads a TOML file and the environment into [`Config`]; `schema` says what may
-//! stand in it, with every default; `site` what a site must be, `plans` where the plan catalogue comes from; `units` reads sizes
+//! stand in it, with every default; `quality` how its keys on quality add up; `site` what a site must be, `plans` where the plan catalogue comes from; `units` reads sizes
 //! and durations. A value that passed [`load`] is trusted from there on.
 
 mod load;
 mod plans;
+mod quality;
 mod schema;
 mod site;
 pub mod units;
 
 pub use load::{ConfigError, from_file, from_origin};
 pub use plans::PlansError;
+pub use quality::{DefaultQuality, Qualities, TARGETS};
 pub use schema::{
     AccountConfig, Admin, Billing, Cache, Config, Dev, Edge, Essential, EssentialDelivery, FirstView, Images, Log,
     LogFormat, Origin, Plans, SiteConfig, Storage, Tariff,

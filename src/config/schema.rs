@@ -6,10 +6,13 @@ use std::{net::SocketAddr, num::NonZeroU64, path::PathBuf, str::FromStr, time::D
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
-use super::units::{ByteSize, Span};
+use super::{
+    quality::DefaultQuality,
+    units::{ByteSize, Span},
+};
 use crate::{
     billing::{self, BytesPerCredit},
-    image::{AvifEncoder, Limits, Settings},
+    image::{AvifEncoder, Limits, Settings, quality::DEFAULT_TARGET},
 };
 
 const KIB: u64 = 1 << 10;
@@ -189,9 +192,13 @@ pub struct Images {
     pub max_sizes: usize,
     /// Codec threads; 0 is one a core.
     pub threads: usize,
-    /// Default quality, 1-100, where neither request nor site names one.
-    pub quality: u8,
-    /// Make first-view AVIFs again, smaller, when the machine is idle.
+    /// Quality where neither request nor site names one.
+    pub quality: DefaultQuality,
+    /// What `auto` aims at: a score of SSIMULACRA2.
+    pub quality_target: u8,
+    /// What it aims at for clients that ask to save data (`Save-Data: on`), if that is less.
+    pub save_data_target: u8,
+    /// Make first views again, smaller and nearer to their target, when the machine is idle.
     pub refine: bool,
     /// How long a source that could not be developed is not tried again.
     pub undevelopable_ttl: Span,
@@ -227,7 +234,9 @@ impl Default for Images {
             max_queue: 256,
             max_sizes: 200,
             threads: 0,
-            quality: 80,
+            quality: DefaultQuality::Auto,
+            quality_target: DEFAULT_TARGET,
+            save_data_target: 60,
             refine: true,
             undevelopable_ttl: Span(Duration::from_secs(3_600)),
             avif: Avif::default(),
@@ -359,9 +368,15 @@ pub struct SiteConfig {
     /// `max-age` of an original that stands in for a variant that is not ready.
     #[serde(default = "ten_seconds")]
     pub fallback_ttl: Span,
-    /// Quality 1-100 for this site.
+    /// Quality of this site where a request names none.
     #[serde(default)]
-    pub quality: Option<u8>,
+    pub quality: Option<DefaultQuality>,
+    /// What `auto` aims at here.
+    #[serde(default)]
+    pub quality_target: Option<u8>,
+    /// And for clients that ask to save data.
+    #[serde(default)]
+    pub save_data_target: Option<u8>,
 }
 
 impl SiteConfig {

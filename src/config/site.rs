@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use url::Host;
 
-use super::schema::{SiteConfig, Tariff};
+use super::{
+    quality::TARGETS,
+    schema::{SiteConfig, Tariff},
+};
 use crate::billing::SiteId;
 
 /// The most bytes that a credit may be: what JSON numbers hold exactly everywhere.
@@ -78,8 +81,10 @@ pub fn check_site(site: &SiteConfig, taken: &Taken<'_>) -> Result<(), Refusal> {
     if !matches!(origin.scheme(), "http" | "https") || origin.host().is_none() || !plain {
         return refuse("origin", format!("{origin}: expected an http or https URL without user, query or fragment"));
     }
-    if site.quality.is_some_and(|quality| !(1..=100).contains(&quality)) {
-        return refuse("quality", "must be from 1 to 100");
+    for (key, target) in [("quality_target", site.quality_target), ("save_data_target", site.save_data_target)] {
+        if let Some(target) = target {
+            check_target(key, target)?;
+        }
     }
     match (site.bytes_per_credit, site.tariff) {
         (Some(_), Tariff::Variants) => refuse("bytes_per_credit", "only with tariff = \"egress\""),
@@ -88,6 +93,14 @@ pub fn check_site(site: &SiteConfig, taken: &Taken<'_>) -> Result<(), Refusal> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a score can be aimed at.
+pub(super) fn check_target(key: &str, target: u8) -> Result<(), Refusal> {
+    if TARGETS.contains(&target) {
+        return Ok(());
+    }
+    refuse(key, format!("must be from {} to {}", TARGETS.start(), TARGETS.end()))
 }
 
 fn check_hosts(site: &SiteConfig, taken: &Taken<'_>) -> Result<(), Refusal> {
@@ -155,6 +168,17 @@ mod tests {
             assert_eq!(refusal.key, "id", "{id:?}");
             assert!(refusal.problem.contains("letters, digits and -._"), "{refusal}");
         }
+    }
+
+    #[test]
+    fn a_score_that_cannot_be_aimed_at_is_refused() {
+        for key in ["quality_target", "save_data_target"] {
+            assert_eq!(refused(&format!("id = 'shop'\nhosts = ['a.example']\n{key} = 96")).key, key);
+            assert_eq!(refused(&format!("id = 'shop'\nhosts = ['a.example']\n{key} = 29")).key, key);
+        }
+        let aimed =
+            site("id = 'shop'\nhosts = ['a.example']\nquality = 'auto'\nquality_target = 95\nsave_data_target = 30");
+        assert_eq!(check_site(&aimed, &Taken::default()), Ok(()));
     }
 
     #[test]

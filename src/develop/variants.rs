@@ -10,20 +10,21 @@ use super::{
     fill::{End, Fill, WholeSource},
     flights::{Flights, Joined, Waiting},
     pool::{Admission, NotAdmitted, Pool, Slot},
-    refine::RefineJob,
+    refine::{self, RefineJob},
     renders::{NotRendered, Print, Renders, Seat, SharedBy, Wish},
     sources::{SourceSpec, Sources},
 };
 use crate::{
     cache::{
         key::CacheKey,
-        object::{Make, SourceHead, StoredBody, StoredVariant, Variant, Verdict},
+        object::{Make, Scored, SourceHead, StoredBody, StoredVariant, Variant, Verdict},
         tiers::Cache,
     },
     clock::Clock,
     image::{
         self, Cancel, Developed as Picture, Effort, ImageError, Probe, Settings,
         format::{InputFormat, OutputFormat},
+        quality::Measured,
         why_original::WhyOriginal,
     },
     origin::error::FetchError,
@@ -121,7 +122,7 @@ pub struct Tools {
     pub pool: Arc<Pool>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Where first-view AVIFs are put down to be made again; none to leave them as they are.
+    /// Where first views are put down to be made again; none to leave them as they are.
     pub refinements: Option<mpsc::Sender<RefineJob>>,
     /// Tells the time.
     pub clock: Clock,
@@ -206,13 +207,7 @@ impl Developer {
     }
 
     async fn read_whole(&self, job: &Job, head: &Arc<SourceHead>) -> Option<Bytes> {
-        match self.sources.stored_body(&job.spec, head.version).await? {
-            StoredBody::Whole(bytes) => Some(bytes),
-            StoredBody::File(file) => {
-                let len = file.len;
-                file.read(0, len).await.ok()
-            }
-        }
+        read_stored(&self.sources.stored_body(&job.spec, head.version).await?).await
     }
 
     fn developable(&self, probe: &Probe, transform: &Transform) -> Result<(), WhyOriginal> {
@@ -297,7 +292,7 @@ impl Developer {
         let picture = if image::moves(probe, &job.transform) {
             let cost = image::cost(probe, &job.transform, format, &self.settings, work.effort)?;
             let admission = self.pool.admit(cost.total()).await?;
-            self.develop(&work, admission, Cancel::default()).await?
+            self.develop(&work, admission, Cancel::default(), None).await?
         } else {
             self.still(&work, desk).await?
         };
@@ -305,8 +300,8 @@ impl Developer {
         Ok(self.keep(&work, picture, made).map(|variant| (variant, stages)))
     }
 
-    /// Makes a first-view variant again with more effort, if the machine is idle; it takes the place of the first if it has
-    /// fewer bytes.
+    /// Makes a first-view variant again with more effort, if the machine is idle; it takes the place of the first if it is
+    /// better ([`refine::takes_its_place`]).
     pub(super) async fn refine(&self, refinement: &RefineJob, source: &WholeSource) -> Refined {
         let RefineJob { job, format, .. } = refinement;
         let Some(StoredVariant::Made(first)) = self.stored(job, &source.head, *format).await else {
@@ -316,18 +311,22 @@ impl Developer {
             return Refined::Done;
         }
         let Ok(probe) = probe(source).await else { return Refined::Done };
+        if image::moves(&probe, &job.transform) {
+            return Refined::Done;
+        }
         let Ok(cost) = image::cost(&probe, &job.transform, *format, &self.settings, Effort::Refined) else {
             return Refined::Done;
         };
+        let Some(first_view) = read_stored(&first.body).await else { return Refined::Done };
         let Some((admission, cancel)) = self.pool.admit_if_idle(cost.total()) else { return Refined::Later };
         let work = Work { job, source, probe: &probe, format: *format, effort: Effort::Refined };
-        let picture = match self.develop(&work, admission, cancel).await {
+        let picture = match self.develop(&work, admission, cancel, Some(first_view)).await {
             Ok(picture) => picture,
             Err(ImageError::Cancelled) => return Refined::Later,
             Err(_) => return Refined::Done,
         };
         self.observe(&work, &picture);
-        if (picture.bytes.len() as u64) < first.body.len() {
+        if refine::takes_its_place(&picture, first.body.len(), job.transform.quality, source.head.len) {
             let mut made = Made::default();
             self.keep(&work, picture, &mut made);
             self.save(job, made).await;
@@ -410,7 +409,13 @@ impl Developer {
     }
 
     /// Renders and encodes in one go.
-    async fn develop(&self, work: &Work<'_>, admission: Admission, cancel: Cancel) -> Result<Picture, ImageError> {
+    async fn develop(
+        &self,
+        work: &Work<'_>,
+        admission: Admission,
+        cancel: Cancel,
+        first_view: Option<Bytes>,
+    ) -> Result<Picture, ImageError> {
         let (bytes, probe, transform) = (work.source.bytes.clone(), work.probe.clone(), work.job.transform.clone());
         let (format, effort, settings) = (work.format, work.effort, self.settings.clone());
         let reserved: Arc<OwnedSemaphorePermit> = Arc::clone(&work.source.reserved);
@@ -419,7 +424,10 @@ impl Developer {
         self.pool
             .run(slot, move |_slot| {
                 let _held = (reserved, memory);
-                image::develop(&bytes, &probe, &transform, format, &settings, effort, &cancel)
+                match first_view {
+                    Some(first) => image::refine(&bytes, &probe, &transform, format, &settings, &first, &cancel),
+                    None => image::develop(&bytes, &probe, &transform, format, &settings, effort, &cancel),
+                }
             })
             .await
             .unwrap_or(Err(ImageError::CodecPanicked))
@@ -434,7 +442,9 @@ impl Developer {
         };
         let (stored, variant) = if (picture.bytes.len() as u64) < source.head.len {
             let size = (picture.width, picture.height);
-            let variant = Arc::new(Variant::made(picture.bytes.into(), *format, size, make, source.head.len));
+            let measured = picture.quality.map(|Measured { score, setting, .. }| Scored { score, setting });
+            let made = (make, measured);
+            let variant = Arc::new(Variant::made(picture.bytes.into(), *format, size, made, source.head.len));
             (StoredVariant::Made(Arc::clone(&variant)), Some(variant))
         } else {
             (StoredVariant::Original(WhyOriginal::NotSmaller), None)
@@ -462,6 +472,9 @@ impl Developer {
         let times = picture.stages;
         let milliseconds = |span: std::time::Duration| span.as_secs_f64() * 1e3;
         self.metrics.observe_stages(work.format, times.decode, times.resize, times.encode);
+        if let Some(quality) = &picture.quality {
+            self.metrics.observe_quality(work.format, quality);
+        }
         Stages {
             decode_ms: milliseconds(times.decode),
             resize_ms: milliseconds(times.resize),
@@ -470,7 +483,7 @@ impl Developer {
     }
 
     fn put_down_for_refinement(&self, job: &Job, source: &WholeSource, format: OutputFormat) {
-        if format != OutputFormat::Avif {
+        if !refine::is_worth_refining(format, job.transform.quality) {
             return;
         }
         if let Some(refinements) = &self.refinements {
@@ -511,6 +524,14 @@ struct Desk {
 /// What a job has made and is not saved yet.
 #[derive(Debug, Default)]
 struct Made(Vec<(SourceVersion, OutputFormat, StoredVariant)>);
+
+/// A body in memory.
+async fn read_stored(body: &StoredBody) -> Option<Bytes> {
+    match body {
+        StoredBody::Whole(bytes) => Some(bytes.clone()),
+        StoredBody::File(file) => Arc::clone(file).read(0, file.len).await.ok(),
+    }
+}
 
 /// Reads a header, which a hostile file can make long, off the threads that serve.
 async fn probe(source: &WholeSource) -> Result<Probe, ImageError> {

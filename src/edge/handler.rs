@@ -19,6 +19,7 @@ use super::{
     problem::Problem,
     respond::{Answer, Context, Way},
     sites::{Site, SiteTable},
+    vary::Varies,
 };
 use crate::{
     cache::tiers::Cache,
@@ -27,7 +28,7 @@ use crate::{
     http::{check, forwarding, time::UnixSeconds},
     meter::Meter,
     origin::fetch::Origins,
-    request::{self, FormatChoice, ImageRequest, Target, key::SourceName, target::plain_image},
+    request::{self, ImageRequest, Target, key::SourceName, target::plain_image},
     telemetry::{
         metrics::Metrics,
         outcome::{Delivered, Outcome},
@@ -74,14 +75,14 @@ pub(super) struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    pub(super) fn context<'c>(&'c self, edge: &'c Edge, format: FormatChoice) -> Context<'c> {
+    pub(super) fn context<'c>(&'c self, edge: &'c Edge, varies: Varies) -> Context<'c> {
         Context {
             method: self.method,
             headers: self.headers,
             site: self.site,
             cache_name: &edge.name,
             now: self.now,
-            negotiable: format == FormatChoice::Auto,
+            varies,
         }
     }
 }
@@ -191,7 +192,7 @@ fn is_known(edge: &Edge, visit: &Visit<'_>, image: &ImageRequest<'_>) -> bool {
 async fn serve_image(edge: &Arc<Edge>, visit: &Visit<'_>, image: &ImageRequest<'_>) -> Result<Answer, Problem> {
     let entitlement = visit.site.entitlement();
     let mut wanted = Wanted::new(visit.site, image, visit.headers, entitlement);
-    let context = visit.context(edge, image.format);
+    let context = visit.context(edge, Varies::by(visit.site, image));
     if let Some(answer) = deliver::redirect(visit, &wanted, context, &image.source)? {
         return Ok(answer);
     }

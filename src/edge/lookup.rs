@@ -15,13 +15,12 @@ use crate::{
         object::{SourceHead, StoredVariant, Variant},
         tiers::Cache,
     },
-    config::Essential,
-    http::{cache_control::CacheControl, time::UnixSeconds},
+    config::{Essential, Qualities},
+    http::{cache_control::CacheControl, save_data, time::UnixSeconds},
     image::why_original::WhyOriginal,
     request::{
         self, Candidates, ImageRequest, Transform,
         key::{SourceName, variant_key},
-        transform::Quality,
     },
 };
 
@@ -55,7 +54,8 @@ impl<'a> Wanted<'a> {
     ) -> Self {
         let name = SourceName { scope: &site.scope, source: image.source.as_str() };
         let mut transform = image.transform.clone();
-        transform.quality.get_or_insert(Quality::Setting(site.quality));
+        let Qualities { usual, saving } = site.qualities;
+        transform.quality.get_or_insert_with(|| if save_data::is_on(headers) { saving } else { usual });
         let accept = headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
         Self {
             name,

@@ -1,6 +1,6 @@
 //! The side that visitors see. Read `handler` first: one function, each line a step of the request's way. `server` accepts
 //! connections, `sites` finds the site, `lookup` the cached variant, `miss` gets what is not cached, `passthrough` forwards
-//! the rest, `deliver` pays for variants, `respond` writes heads, `body` bodies in pieces (`piece`), `problem` errors. Nothing imports this
+//! the rest, `deliver` pays for variants, `respond` writes heads (`vary` one field of theirs), `body` bodies in pieces (`piece`), `problem` errors. Nothing imports this
 //! module but the program itself.
 
 pub mod body;
@@ -14,3 +14,4 @@ mod problem;
 mod respond;
 pub mod server;
 pub mod sites;
+mod vary;

@@ -15,6 +15,7 @@ use super::{
     miss::Miss,
     problem::Problem,
     respond::{self, Answer, Way},
+    vary::Varies,
 };
 use crate::{
     develop::{Obtained, read_head, sources::UrlKind},
@@ -25,7 +26,7 @@ use crate::{
     },
     image::{format::InputFormat, why_original::WhyOriginal},
     origin::{error::FetchError, fetch::OriginResponse},
-    request::{FormatChoice, ImageRequest, SourceRef},
+    request::{ImageRequest, SourceRef},
     telemetry::outcome::Outcome,
 };
 
@@ -91,7 +92,7 @@ async fn sniffed(
         return Ok(straight(edge, visit, response, Some(why)));
     }
     let wanted = Wanted::new(visit.site, &image, visit.headers, visit.site.entitlement());
-    let context = visit.context(edge, image.format);
+    let context = visit.context(edge, Varies::by(visit.site, &image));
     let miss = Miss { edge, visit, wanted: &wanted, context, url, url_kind: UrlKind::Any };
     let spec = miss.spec();
     let (obtained, collapsed) = edge.sources.obtain(&spec).await;
@@ -141,5 +142,5 @@ fn straight(edge: &Edge, visit: &Visit<'_>, response: OriginResponse, why: Optio
     };
     let origin_ms = Some(response.waited.as_secs_f64() * 1e3);
     let way = Way { handling, outcome: Outcome::Passthrough, collapsed: false, origin_ms, stages: None };
-    respond::direct(visit.context(edge, FormatChoice::Auto), response, why, way)
+    respond::direct(visit.context(edge, Varies::BY_FORMAT), response, why, way)
 }

@@ -17,6 +17,7 @@ use url::Url;
 use super::{
     body::{EdgeBody, Told},
     sites::Site,
+    vary::Varies,
 };
 use crate::{
     cache::object::{SourceFacts, SourceHead, StoredBody, Variant},
@@ -58,8 +59,8 @@ pub(super) struct Context<'a> {
     pub(super) cache_name: &'a str,
     /// The clock.
     pub(super) now: UnixSeconds,
-    /// Whether `Accept` has a say, so that `Vary` must name it.
-    pub(super) negotiable: bool,
+    /// What of the request has a say.
+    pub(super) varies: Varies,
 }
 
 /// How the answer was come by.
@@ -157,8 +158,8 @@ pub(super) fn direct(context: Context<'_>, origin: OriginResponse, why: Option<W
         // What was asked for under our own path was fetched under another: a relative location would lead elsewhere.
         headers.insert(LOCATION, location);
     }
-    if context.negotiable && why.is_some() {
-        add_vary(&mut headers);
+    if why.is_some() {
+        add_vary(&mut headers, context.varies);
     }
     if why == Some(WhyOriginal::Busy) {
         let lifetime = Freshness::of(&headers, context.now, context.site.default_ttl).lifetime;
@@ -209,8 +210,8 @@ pub(super) fn absent(context: Context<'_>, absent: &Absent, way: Way) -> Answer 
 /// Answers conditions and ranges on something whose bytes are all there.
 fn representation(context: Context<'_>, mut headers: HeaderMap, body: &StoredBody, told: Told) -> Answer {
     let len = body.len();
-    if context.negotiable {
-        headers.insert(VARY, HeaderValue::from_static("Accept"));
+    if let Some(fields) = context.varies.fields() {
+        headers.insert(VARY, fields);
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     let etag = headers.get(ETAG);
@@ -249,8 +250,8 @@ fn original_headers(context: Context<'_>, facts: &SourceFacts, why: WhyOriginal,
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(facts.input.media_type()));
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    if context.negotiable {
-        headers.insert(VARY, HeaderValue::from_static("Accept"));
+    if let Some(fields) = context.varies.fields() {
+        headers.insert(VARY, fields);
     }
     headers.insert(CACHE_CONTROL, cache_control(facts, context.site, way, Some(why)));
     // The short lifetime of a stand-in counts from now: an age would use it up before it begins.
@@ -347,15 +348,20 @@ fn is_svg(headers: &HeaderMap) -> bool {
     })
 }
 
-fn add_vary(headers: &mut HeaderMap) {
-    let names_accept = headers.get_all(VARY).iter().any(|field| {
-        field.as_bytes().split(|byte| *byte == b',').any(|name| {
-            let name = name.trim_ascii();
-            name == b"*" || name.eq_ignore_ascii_case(b"accept")
+/// Adds what ours varies by to what the origin's does.
+fn add_vary(headers: &mut HeaderMap, varies: Varies) {
+    let names = |headers: &HeaderMap, name: &str| {
+        headers.get_all(VARY).iter().any(|field| {
+            field.as_bytes().split(|byte| *byte == b',').any(|named| {
+                let named = named.trim_ascii();
+                named == b"*" || named.eq_ignore_ascii_case(name.as_bytes())
+            })
         })
-    });
-    if !names_accept {
-        headers.append(VARY, HeaderValue::from_static("Accept"));
+    };
+    for name in varies.names() {
+        if !names(headers, name) {
+            headers.append(VARY, HeaderValue::from_static(name));
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::{
     billing::Entitlement,
-    config::{Config, Essential, EssentialDelivery, FirstView, SiteConfig},
+    config::{Config, Essential, EssentialDelivery, FirstView, Qualities, SiteConfig},
     meter::SiteMeter,
     origin::{address::AddressPolicy, fetch::OriginRules, url_guard::AllowedHosts},
     request::SourceRef,
@@ -35,7 +35,7 @@ pub struct Site {
     /// `max-age` of an original that stands in for a variant.
     pub fallback_ttl: Duration,
     /// Quality where a request names none.
-    pub quality: u8,
+    pub qualities: Qualities,
     /// What is served when the credits are gone.
     pub essential: Essential,
     /// How originals are served then.
@@ -72,7 +72,7 @@ impl Site {
             first_view: site.first_view,
             default_ttl: site.default_ttl.0,
             fallback_ttl: site.fallback_ttl.0,
-            quality: site.quality.unwrap_or(config.images.quality),
+            qualities: Qualities::of(site, &config.images),
             essential: site.essential,
             essential_delivery: site.essential_delivery,
             meter,

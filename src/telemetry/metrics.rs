@@ -12,11 +12,13 @@ use super::{
     billing::{BillingMetrics, MeterReadings},
     outcome::{Delivered, Outcome},
 };
-use crate::image::format::OutputFormat;
+use crate::image::{format::OutputFormat, quality::Measured};
 
 /// From a hit in memory to an origin at its limit.
 const REQUEST_SECONDS: [f64; 14] =
     [0.0001, 0.00025, 0.001, 0.0025, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+/// Points of SSIMULACRA2, closest around the usual target.
+const SCORES: [f64; 14] = [30.0, 50.0, 55.0, 60.0, 65.0, 67.5, 69.0, 70.5, 72.0, 73.5, 75.0, 80.0, 90.0, 100.0];
 const STAGE_SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// All series of the process.
@@ -31,7 +33,9 @@ pub struct Metrics {
     stages: HistogramVec,
     origin_fetches: IntCounterVec,
     origin_duration: Histogram,
-    /// First-view variants replaced by smaller ones.
+    scores: HistogramVec,
+    corrections: HistogramVec,
+    /// First-view variants replaced by better ones.
     pub refinements: IntCounter,
     /// Originals decoded; several variants may share one.
     pub decodes: IntCounter,
@@ -112,7 +116,20 @@ impl Metrics {
                 )
                 .buckets(REQUEST_SECONDS.to_vec()),
             )?,
-            refinements: IntCounter::new("lightmeter_refinements_total", "Variants replaced by smaller ones.")?,
+            scores: HistogramVec::new(
+                HistogramOpts::new(
+                    "lightmeter_quality_score",
+                    "SSIMULACRA2 as measured, of first views and of what was kept after correcting.",
+                )
+                .buckets(SCORES.to_vec()),
+                &["format", "view"],
+            )?,
+            corrections: HistogramVec::new(
+                HistogramOpts::new("lightmeter_quality_corrections", "Times a refined variant was encoded again.")
+                    .buckets(vec![0.0, 1.0, 2.0, 3.0]),
+                &["format"],
+            )?,
+            refinements: IntCounter::new("lightmeter_refinements_total", "Variants replaced by better ones.")?,
             decodes: IntCounter::new("lightmeter_decodes_total", "Originals decoded; several variants may share one.")?,
             connections: IntGauge::new("lightmeter_connections", "Client connections open.")?,
             cache_entries: gauges("cache_entries", "Entries by tier.", &["tier"])?,
@@ -132,7 +149,7 @@ impl Metrics {
     }
 
     fn register(&self, durations: HistogramVec) -> Result<(), prometheus::Error> {
-        let collectors: [Box<dyn Collector>; 17] = [
+        let collectors: [Box<dyn Collector>; 19] = [
             Box::new(self.requests.clone()),
             Box::new(self.delivered.clone()),
             Box::new(self.response_bytes.clone()),
@@ -141,6 +158,8 @@ impl Metrics {
             Box::new(self.stages.clone()),
             Box::new(self.origin_fetches.clone()),
             Box::new(self.origin_duration.clone()),
+            Box::new(self.scores.clone()),
+            Box::new(self.corrections.clone()),
             Box::new(self.refinements.clone()),
             Box::new(self.decodes.clone()),
             Box::new(self.connections.clone()),
@@ -175,6 +194,18 @@ impl Metrics {
         for (stage, took) in [("decode", decode), ("resize", resize), ("encode", encode)] {
             self.stages.with_label_values(&[stage, format.name()]).observe(took.as_secs_f64());
         }
+    }
+
+    /// Counts what was measured of a variant.
+    pub fn observe_quality(&self, format: OutputFormat, quality: &Measured) {
+        let scores = [("first", quality.first_view), ("kept", Some(quality.score))];
+        for (view, score) in scores {
+            if let Some(score) = score {
+                self.scores.with_label_values(&[format.name(), view]).observe(f64::from(score));
+            }
+        }
+        let corrections = f64::from(quality.tries.saturating_sub(1));
+        self.corrections.with_label_values(&[format.name()]).observe(corrections);
     }
 
     /// Counts one request to an origin.
@@ -240,6 +271,8 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         metrics.site("shop").observe(Outcome::Hit, Delivered::Variant(OutputFormat::Avif), 1_000, 9_000);
         metrics.observe_request(Outcome::Hit, Duration::from_micros(50));
+        let quality = Measured { score: 71.9, setting: Some(30.0), tries: 2, first_view: Some(66.0) };
+        metrics.observe_quality(OutputFormat::Avif, &quality);
         let readings = Readings {
             memory: (1, 1_000),
             disk: (2, 4_096),
@@ -265,6 +298,9 @@ mod tests {
             "lightmeter_cache_bytes{tier=\"disk\"} 4096",
             "lightmeter_unposted_bytes{site=\"shop\"} 7",
             "lightmeter_posting_lag_seconds 0.5",
+            "lightmeter_quality_score_bucket{format=\"avif\",view=\"first\",le=\"67.5\"} 1",
+            "lightmeter_quality_score_bucket{format=\"avif\",view=\"kept\",le=\"70.5\"} 0",
+            "lightmeter_quality_corrections_sum{format=\"avif\"} 1",
             "lightmeter_ledger_available 1",
             "lightmeter_ledger_errors_total{operation=\"post\"} 0",
         ] {

@@ -6,11 +6,11 @@ use super::{
     animation::{self, MakeMoving},
     cancel::Cancel,
     decode,
-    encode::{Chroma, Coding, Encoder, Make, encode},
     error::ImageError,
-    format::{InputFormat, OutputFormat},
+    format::OutputFormat,
     geometry::plan,
     probe::Probe,
+    quality::{Aim, DEFAULT_TARGET, Measured, Order, aim},
     render::{Rendered, render, render_frame},
     settings::{Effort, Settings},
     transform::{Quality, Transform},
@@ -20,7 +20,7 @@ use super::{
 const WHITE: [u8; 3] = [255; 3];
 
 /// A variant's bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Developed {
     /// The file.
     pub bytes: Vec<u8>,
@@ -30,6 +30,8 @@ pub struct Developed {
     pub height: u32,
     /// What the stages took.
     pub stages: StageTimes,
+    /// What it scores, where that was measured.
+    pub quality: Option<Measured>,
 }
 
 /// How long the stages took.
@@ -43,7 +45,8 @@ pub struct StageTimes {
     pub encode: Duration,
 }
 
-/// Makes a variant of an original, unless `cancel` says that it is not wanted any more. `transform` must have its quality decided; without one it is 80.
+/// Makes a variant of an original, unless `cancel` says that it is not wanted any more. Where the transform does not say how good
+/// it shall be, [`DEFAULT_TARGET`] is aimed at.
 ///
 /// # Errors
 /// [`ImageError`]
@@ -59,10 +62,42 @@ pub fn develop(
     if animation::moves(probe, transform) {
         return develop_moving(bytes, probe, transform, format, settings, effort, cancel);
     }
+    let rendered = render_one(bytes, probe, transform, settings, cancel)?;
+    finish(&rendered, probe, transform, format, settings, effort, 1)
+}
+
+/// Makes a still variant again, with time. What was made for the first view is measured too: it helps to find the setting, and
+/// tells whether replacing it is worth it ([`Measured::first_view`]).
+///
+/// # Errors
+/// [`ImageError`]
+pub fn refine(
+    bytes: &[u8],
+    probe: &Probe,
+    transform: &Transform,
+    format: OutputFormat,
+    settings: &Settings,
+    first_view: &[u8],
+    cancel: &Cancel,
+) -> Result<Developed, ImageError> {
+    if animation::moves(probe, transform) {
+        return develop_moving(bytes, probe, transform, format, settings, Effort::Refined, cancel);
+    }
+    let rendered = render_one(bytes, probe, transform, settings, cancel)?;
+    finish_as(&rendered, transform, format, settings, (Effort::Refined, 1, Some(first_view)))
+}
+
+fn render_one(
+    bytes: &[u8],
+    probe: &Probe,
+    transform: &Transform,
+    settings: &Settings,
+    cancel: &Cancel,
+) -> Result<Rendered, ImageError> {
     let rendered = render(bytes, probe, &[transform], &settings.limits, cancel)?;
     let rendered = rendered.into_iter().next().unwrap_or(Err(ImageError::RowsMissing))?;
     cancel.check()?;
-    finish(&rendered, probe, transform, format, settings, effort, 1)
+    Ok(rendered)
 }
 
 /// Makes a variant of a picture that has been rendered, with so many threads.
@@ -71,12 +106,22 @@ pub fn develop(
 /// [`ImageError::OutputTooLarge`] or [`ImageError::NotEncoded`]
 pub fn finish(
     rendered: &Rendered,
-    probe: &Probe,
+    _probe: &Probe,
     transform: &Transform,
     format: OutputFormat,
     settings: &Settings,
     effort: Effort,
     threads: usize,
+) -> Result<Developed, ImageError> {
+    finish_as(rendered, transform, format, settings, (effort, threads, None))
+}
+
+fn finish_as(
+    rendered: &Rendered,
+    transform: &Transform,
+    format: OutputFormat,
+    settings: &Settings,
+    (effort, threads, first_view): (Effort, usize, Option<&[u8]>),
 ) -> Result<Developed, ImageError> {
     let started = Instant::now();
     let picture = &rendered.picture;
@@ -84,21 +129,15 @@ pub fn finish(
     if width.max(height) > format.max_side() {
         return Err(ImageError::OutputTooLarge { width, height });
     }
-    let quality = setting(transform);
+    let quality = transform.quality.unwrap_or(Quality::Target(DEFAULT_TARGET));
     let avif_encoder = settings.avif_encoder;
-    let encoder = Encoder::of(format, avif_encoder);
-    let chroma = if is_likely_graphic(probe.format) { Chroma::Full } else { encoder.chroma(quality) };
-    let coding = match encoder {
-        Encoder::Png => Coding::Lossless,
-        lossy => Coding::Lossy { setting: lossy.setting(quality), chroma },
-    };
-    let make = Make { format, coding, effort, avif_encoder, threads };
-    let bytes = match format {
-        OutputFormat::Jpeg => encode(&picture.on_ground(WHITE), &make)?,
-        OutputFormat::Avif | OutputFormat::WebP | OutputFormat::Png => encode(picture, &make)?,
+    let order = Order { quality, format, avif_encoder, effort, threads, first_view };
+    let Aim { bytes, measured } = match format {
+        OutputFormat::Jpeg => aim(&picture.on_ground(WHITE), &order)?,
+        OutputFormat::Avif | OutputFormat::WebP | OutputFormat::Png => aim(picture, &order)?,
     };
     let stages = StageTimes { decode: rendered.decode, resize: rendered.resize, encode: started.elapsed() };
-    Ok(Developed { bytes, width, height, stages })
+    Ok(Developed { bytes, width, height, stages, quality: measured })
 }
 
 /// Each frame is treated as a still picture is.
@@ -120,7 +159,7 @@ fn develop_moving(
         cancel.check()?;
         render_frame(picture, &colors, probe, &plan, transform)
     })?;
-    Ok(Developed { bytes, width, height, stages })
+    Ok(Developed { bytes, width, height, stages, quality: None })
 }
 
 /// How many threads at the most make a variant faster. Only AVIF's encoder can share its work, by rows of 64 pixels, and a
@@ -139,9 +178,4 @@ fn setting(transform: &Transform) -> u8 {
         Some(Quality::Target(score)) => score.saturating_add(8).min(100),
         None => 80,
     }
-}
-
-/// Graphics are seldom kept as JPEG, photographs seldom as anything without loss.
-const fn is_likely_graphic(format: InputFormat) -> bool {
-    matches!(format, InputFormat::Png | InputFormat::Gif)
 }
