@@ -40,7 +40,7 @@ async fn an_original_that_stands_in_says_so_and_may_be_kept_for_a_moment_only() 
     let edge = Edge::start(Setup::of(&origin).site("first_view", "'original'").site("fallback_ttl", "'7s'")).await;
     let first = edge.get("/coffee.jpg").accept(CHROMIUM).await;
     assert_eq!((&first.body, first.detail().as_str()), (&original, "deadline"));
-    assert_eq!((first.max_age(), first.field("vary").as_str()), (Some(7), "Accept"));
+    assert_eq!((first.max_age(), first.field("vary").as_str()), (Some(7), "Accept, Save-Data"));
     assert!(!first.has("age"), "its age would use the short lifetime up: {first:?}");
     until_a_variant(&edge).await;
     let variant = edge.get("/coffee.jpg").accept(CHROMIUM).await;

@@ -219,7 +219,7 @@ fn check_prints_what_is_in_force_and_no_secret() {
     assert!(succeeded, "{errors}");
     let effective: toml::Table = output.parse().unwrap();
     assert_eq!(effective["cache"]["disk_bytes"].as_str(), Some("5GiB"));
-    assert_eq!(effective["images"]["quality"].as_integer(), Some(80), "defaults are shown");
+    assert_eq!(effective["images"]["quality"].as_str(), Some("auto"), "defaults are shown");
     assert!(!output.contains("very-secret") && !errors.contains("very-secret"));
     std::fs::write(&path, &output).unwrap();
     assert!(run(&["check", "--config", path.to_str().unwrap()]).0, "what it prints is valid itself");

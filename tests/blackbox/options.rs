@@ -212,3 +212,30 @@ async fn quality_may_be_set_for_all_for_a_site_and_for_a_request() {
     assert_eq!(view("own.test", "").await, view("plain.test", "&q=30").await);
     assert_eq!(view("own.test", "&q=70").await, view("plain.test", "").await);
 }
+
+#[tokio::test]
+async fn a_client_that_saves_data_gets_fewer_bytes_where_quality_is_left_to_the_site() {
+    let origin = Origin::with("/coffee.jpg", Reply::jpeg(pictures::demo("coffee.jpg"))).await;
+    let setup = Setup::empty()
+        .with_site("auto", &["auto.test"], &origin.url())
+        .with_site("fixed", &["fixed.test"], &origin.url())
+        .site("quality", "70");
+    let edge = Edge::start(setup).await;
+    let view = async |host: &str, query: &str, save_data: &str| {
+        let path = format!("/coffee.jpg?w=300&f=webp{query}");
+        edge.get(&path).host(host).header("save-data", save_data).await
+    };
+    for (host, query, lowers, vary) in [
+        ("auto.test", "", true, "Save-Data"),
+        ("auto.test", "&q=auto", true, "Save-Data"),
+        ("auto.test", "&q=high", false, ""),
+        ("auto.test", "&q=70", false, ""),
+        ("fixed.test", "", false, ""),
+    ] {
+        let (usual, saving) = (view(host, query, "off").await, view(host, query, "on").await);
+        assert_eq!(saving.body.len() < usual.body.len(), lowers, "{host} {query}");
+        assert_eq!(saving.etag() != usual.etag(), lowers, "{host} {query}");
+        assert_eq!((usual.field("vary").as_str(), saving.field("vary").as_str()), (vary, vary), "{host} {query}");
+        assert!(view(host, query, "on").await.is_hit(), "{host} {query}");
+    }
+}

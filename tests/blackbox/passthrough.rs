@@ -224,7 +224,7 @@ async fn what_turns_out_to_be_an_image_is_developed_like_any_other() {
         Some(edge.get("/media/4711?size=l").accept(CHROMIUM).await).filter(Answer::is_hit)
     })
     .await;
-    assert_eq!((&hit.body, hit.field("vary").as_str()), (&first.body, "Accept"));
+    assert_eq!((&hit.body, hit.field("vary").as_str()), (&first.body, "Accept, Save-Data"));
     let asked = origin.asked().len();
     assert_eq!(edge.get("/media/4711?size=l").accept(CURL).await.content_type(), "image/jpeg");
     assert_eq!(origin.asked().len(), asked, "the original is there");
