@@ -1,7 +1,7 @@
 //! Sizes and cuts: which part of a source is kept, how large it becomes, and where it stands on a canvas.
 
 use super::{error::ImageError, orientation::Orientation, probe::Probe};
-use crate::transform::{Fit, Gravity, Transform};
+use crate::transform::{Fit, Gravity, Point, Transform};
 
 /// A rectangle of the source, in its pixels; the edges may lie between two.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,7 +80,7 @@ fn plan_source(
     transform: &Transform,
     max_output_pixels: u64,
 ) -> Result<Plan, ImageError> {
-    let orientation = orientation.then(transform.rotate.into());
+    let orientation = orientation.then(transform.flip.into()).then(transform.rotate.into());
     let upright = orientation.size(size);
     let Upright { crop, size: kept, canvas } = plan_upright(upright, transform);
     let plan = Plan { crop: laid_back(crop, upright, orientation), size: orientation.size(kept), orientation, canvas };
@@ -107,6 +107,10 @@ fn plan_upright(source: (u32, u32), transform: &Transform) -> Upright {
         let scale = across.or(down).unwrap_or(1.0);
         return scaled(if transform.fit == Fit::ScaleDown { scale.min(1.0) } else { scale });
     };
+    let point = match transform.gravity {
+        Gravity::At(point) => point,
+        Gravity::Auto => Point::default(),
+    };
     let box_size = (transform.width.unwrap_or(source.0), transform.height.unwrap_or(source.1));
     match transform.fit {
         Fit::ScaleDown => scaled(across.min(down).min(1.0)),
@@ -114,24 +118,24 @@ fn plan_upright(source: (u32, u32), transform: &Transform) -> Upright {
         Fit::Pad => {
             let inside = scaled_size(source, across.min(down));
             let size = (inside.0.min(box_size.0), inside.1.min(box_size.1));
-            let canvas = Canvas { size: box_size, at: placed(box_size, size, transform.gravity) };
+            let canvas = Canvas { size: box_size, at: placed(box_size, size, point) };
             Upright { crop: whole, size, canvas: Some(canvas) }
         }
-        Fit::Cover => cut(source, box_size, across.max(down), transform.gravity),
+        Fit::Cover => cut(source, box_size, across.max(down), point),
         Fit::Crop => {
             let scale = across.max(down).min(1.0);
             let fits = scaled_size(source, scale);
-            cut(source, (box_size.0.min(fits.0), box_size.1.min(fits.1)), scale, transform.gravity)
+            cut(source, (box_size.0.min(fits.0), box_size.1.min(fits.1)), scale, point)
         }
     }
 }
 
 /// Cuts out of the source what fills `size` at `scale`.
-fn cut(source: (u32, u32), size: (u32, u32), scale: f64, gravity: Gravity) -> Upright {
+fn cut(source: (u32, u32), size: (u32, u32), scale: f64, point: Point) -> Upright {
     let width = (f64::from(size.0) / scale).min(f64::from(source.0));
     let height = (f64::from(size.1) / scale).min(f64::from(source.1));
-    let left = around(gravity.x_permille, width, f64::from(source.0));
-    let top = around(gravity.y_permille, height, f64::from(source.1));
+    let left = around(point.x_permille, width, f64::from(source.0));
+    let top = around(point.y_permille, height, f64::from(source.1));
     Upright { crop: Crop { left, top, width, height }, size, canvas: None }
 }
 
@@ -141,12 +145,12 @@ fn around(permille: u16, kept: f64, whole: f64) -> f64 {
     (point - kept / 2.0).clamp(0.0, whole - kept)
 }
 
-fn placed(canvas: (u32, u32), size: (u32, u32), gravity: Gravity) -> (u32, u32) {
+fn placed(canvas: (u32, u32), size: (u32, u32), point: Point) -> (u32, u32) {
     let along = |free: u32, permille: u16| {
         let pixels = (u64::from(free) * u64::from(permille) + 500) / 1000;
         u32::try_from(pixels).unwrap_or(free)
     };
-    (along(canvas.0 - size.0, gravity.x_permille), along(canvas.1 - size.1, gravity.y_permille))
+    (along(canvas.0 - size.0, point.x_permille), along(canvas.1 - size.1, point.y_permille))
 }
 
 fn scaled_size((width, height): (u32, u32), scale: f64) -> (u32, u32) {

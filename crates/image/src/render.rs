@@ -17,7 +17,7 @@ use super::{
     probe::Probe,
     resample::{Needs, Resample},
     settings::Limits,
-    transform::{Rgb, Transform},
+    transform::{Color, Transform},
 };
 
 /// What lies around a padded picture where nothing is asked for.
@@ -205,7 +205,7 @@ impl Sheet {
         let picture = picture.ok_or(ImageError::RowsMissing)?;
         let colored = color::to_srgb(picture, &self.colors);
         let upright = orientation::apply(plan.orientation, colored.without_idle_alpha());
-        let background = transform.background.map(|Rgb { r, g, b }| [r, g, b]);
+        let background = transform.background.map(|Color { r, g, b, .. }| [r, g, b]);
         let grounded = match background {
             Some(background) => upright.flattened(background),
             None => upright,
