@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cache::key::CacheKey,
-    image::{self, Cancel, ImageError, Limits, Probe, Rendered, Transform},
+    image::{self, Cancel, Extras, ImageError, Limits, Probe, Rendered, Transform},
     telemetry::metrics::Metrics,
 };
 
@@ -206,7 +206,7 @@ fn render(bytes: &Bytes, probe: &Probe, wishes: &[Transform], limits: &Limits) -
             })
         })
         .collect();
-    let rendered = image::render(bytes, probe, &distinct, limits, &Cancel::default())?;
+    let rendered = image::render(bytes, probe, &distinct, limits, &Cancel::default(), &Extras::default())?;
     let rendered: Renderings = rendered.into_iter().map(|rendered| rendered.map(Arc::new)).collect();
     Ok(places.into_iter().filter_map(|place| rendered.get(place).cloned()).collect())
 }

@@ -22,7 +22,7 @@ use crate::{
     },
     clock::Clock,
     image::{
-        self, Cancel, Developed as Picture, Effort, ImageError, Probe, Settings,
+        self, Cancel, Developed as Picture, Effort, Extras, ImageError, Probe, Settings,
         format::{InputFormat, OutputFormat},
         why_original::WhyOriginal,
     },
@@ -267,6 +267,11 @@ impl Developer {
                     Unmade::NotAdmitted(NotAdmitted::Busy) | Unmade::Superseded | Unmade::Image(ImageError::Cancelled),
                 ) => return Developed::Original(WhyOriginal::Busy),
                 Err(Unmade::Image(error)) if error.is_of_source() => return self.give_up(job, source, &error).await,
+                // It may be had at the next view: nothing is remembered.
+                Err(Unmade::Image(error @ ImageError::Watermark { .. })) => {
+                    tracing::info!(site = &*job.spec.site, source = &*job.spec.source, %error, "served without");
+                    return Developed::Original(error.why_original());
+                }
                 Err(Unmade::Image(error)) => {
                     tracing::info!(site = &*job.spec.site, source = &*job.spec.source, %error, "a format is left out");
                     why = error.why_original();
@@ -419,7 +424,7 @@ impl Developer {
         self.pool
             .run(slot, move |_slot| {
                 let _held = (reserved, memory);
-                image::develop(&bytes, &probe, &transform, format, &settings, effort, &cancel)
+                image::develop(&bytes, &probe, &transform, format, &settings, effort, &cancel, &Extras::default())
             })
             .await
             .unwrap_or(Err(ImageError::CodecPanicked))

@@ -2,6 +2,7 @@
 //! measured by `cargo bench --bench memory` (`docs/performance.md`) and rounded up.
 
 use super::{
+    analysis::Analysis,
     animation,
     decode::decoded_size,
     error::ImageError,
@@ -49,7 +50,7 @@ pub fn cost(
     settings: &Settings,
     effort: Effort,
 ) -> Result<Cost, ImageError> {
-    let plan = plan(probe, transform, settings.limits.max_output_pixels)?;
+    let plan = plan(probe, transform, &Analysis::default(), settings.limits.max_output_pixels)?;
     if animation::moves(probe, transform) {
         animation::check(probe, &plan, format, &settings.limits)?;
         return Ok(Cost { decoding: BASE_BYTES, own: animation::cost(probe, &plan) });

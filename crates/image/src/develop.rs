@@ -9,10 +9,11 @@ use super::{
     encode::{Chroma, Coding, Encoder, Make, encode},
     error::ImageError,
     format::{InputFormat, OutputFormat},
-    geometry::plan,
+    metadata,
     probe::Probe,
-    render::{Rendered, render, render_frame},
+    render::{Rendered, plan_seen, render, render_frame},
     settings::{Effort, Settings},
+    steps::{Aids, Extras, Steps},
     transform::{Quality, Transform},
 };
 
@@ -47,6 +48,7 @@ pub struct StageTimes {
 ///
 /// # Errors
 /// [`ImageError`]
+#[expect(clippy::too_many_arguments)]
 pub fn develop(
     bytes: &[u8],
     probe: &Probe,
@@ -55,11 +57,12 @@ pub fn develop(
     settings: &Settings,
     effort: Effort,
     cancel: &Cancel,
+    extras: &Extras<'_>,
 ) -> Result<Developed, ImageError> {
     if animation::moves(probe, transform) {
-        return develop_moving(bytes, probe, transform, format, settings, effort, cancel);
+        return develop_moving(bytes, probe, transform, format, settings, effort, cancel, extras);
     }
-    let rendered = render(bytes, probe, &[transform], &settings.limits, cancel)?;
+    let rendered = render(bytes, probe, &[transform], &settings.limits, cancel, extras)?;
     let rendered = rendered.into_iter().next().unwrap_or(Err(ImageError::RowsMissing))?;
     cancel.check()?;
     finish(&rendered, probe, transform, format, settings, effort, 1)
@@ -97,29 +100,34 @@ pub fn finish(
         OutputFormat::Jpeg => encode(&picture.on_ground(WHITE), &make)?,
         OutputFormat::Avif | OutputFormat::WebP | OutputFormat::Png => encode(picture, &make)?,
     };
+    let bytes = rendered.carried.put_into(bytes, format, (width, height));
     let stages = StageTimes { decode: rendered.decode, resize: rendered.resize, encode: started.elapsed() };
     Ok(Developed { bytes, width, height, stages })
 }
 
 /// Each frame is treated as a still picture is.
+#[expect(clippy::too_many_arguments)]
 fn develop_moving(
-    bytes: &[u8],
+    source: &[u8],
     probe: &Probe,
     transform: &Transform,
     format: OutputFormat,
     settings: &Settings,
     effort: Effort,
     cancel: &Cancel,
+    extras: &Extras<'_>,
 ) -> Result<Developed, ImageError> {
-    let plan = plan(probe, transform, settings.limits.max_output_pixels)?;
+    let plan = plan_seen(source, probe, transform, &settings.limits, cancel)?;
     animation::check(probe, &plan, format, &settings.limits)?;
     let (width, height) = plan.output_size();
     let make = MakeMoving { size: (width, height), quality: setting(transform), effort };
-    let colors = decode::animation_colors(bytes, probe);
-    let (bytes, stages) = animation::develop(bytes, probe, make, |picture| {
+    let steps = Steps::new(&plan, transform, Aids { extras, limits: &settings.limits, cancel })?;
+    let colors = decode::animation_colors(source, probe);
+    let (bytes, stages) = animation::develop(source, probe, make, |picture| {
         cancel.check()?;
-        render_frame(picture, &colors, probe, &plan, transform)
+        render_frame(picture, &colors, probe, &plan, &steps)
     })?;
+    let bytes = metadata::of(source, probe, transform.metadata).put_into(bytes, format, (width, height));
     Ok(Developed { bytes, width, height, stages })
 }
 
