@@ -13,7 +13,7 @@ use std::{env, fs, process::Command};
 use image::{ExtendedColorType, ImageEncoder as _, RgbImage, codecs::png::PngEncoder};
 use lightmeter::{
     image::AvifEncoder,
-    image::{Cancel, Effort, Limits, Settings, cost, develop, format::OutputFormat, probe},
+    image::{Cancel, Effort, Extras, Limits, Settings, cost, develop, format::OutputFormat, probe},
     request::{Transform, options::parse_segment},
 };
 
@@ -78,7 +78,8 @@ fn run(source: &str, options: &str, output: &str, effort: &str, encoder: &str) {
     let found = probe(&bytes).unwrap();
     let admitted = cost(&found, &transform, output_format, &settings, effort_made).unwrap().total();
     let before = resident("VmRSS:");
-    develop(&bytes, &found, &transform, output_format, &settings, effort_made, &Cancel::default()).unwrap();
+    develop(&bytes, &found, &transform, output_format, &settings, effort_made, &Cancel::default(), &Extras::default())
+        .unwrap();
     let peak = resident("VmHWM:") - before;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     println!(
@@ -131,9 +132,18 @@ fn make_source(kind: &str) -> Vec<u8> {
     let same_size = |format| {
         let bytes = jpeg(false);
         let found = probe(&bytes).unwrap();
-        develop(&bytes, &found, &Transform::default(), format, &settings, Effort::FirstView, &Cancel::default())
-            .unwrap()
-            .bytes
+        develop(
+            &bytes,
+            &found,
+            &Transform::default(),
+            format,
+            &settings,
+            Effort::FirstView,
+            &Cancel::default(),
+            &Extras::default(),
+        )
+        .unwrap()
+        .bytes
     };
     match kind {
         "jpeg" => jpeg(false),

@@ -11,7 +11,7 @@ use std::{hint::black_box, time::Duration};
 use criterion::{Criterion, criterion_group, criterion_main};
 use lightmeter::{
     image::AvifEncoder,
-    image::{Cancel, Effort, Limits, Settings, StageTimes, develop, format::OutputFormat, probe},
+    image::{Cancel, Effort, Extras, Limits, Settings, StageTimes, develop, format::OutputFormat, probe},
     request::{Transform, transform::Quality},
 };
 
@@ -38,9 +38,18 @@ fn bench_stage(
             (0..rounds)
                 .map(|_| {
                     stage(
-                        develop(black_box(source), &found, &transform, format, &settings, effort, &Cancel::default())
-                            .unwrap()
-                            .stages,
+                        develop(
+                            black_box(source),
+                            &found,
+                            &transform,
+                            format,
+                            &settings,
+                            effort,
+                            &Cancel::default(),
+                            &Extras::default(),
+                        )
+                        .unwrap()
+                        .stages,
                     )
                 })
                 .sum()

@@ -2,7 +2,7 @@
 
 use libfuzzer_sys::Corpus;
 use lightmeter_image::{
-    Cancel, Effort, Limits, Settings, develop,
+    Cancel, Effort, Extras, Limits, Settings, develop,
     format::{InputFormat, OutputFormat},
     options::parse_segment,
     probe,
@@ -26,7 +26,7 @@ pub fn developed(format: InputFormat, bytes: &[u8]) -> Corpus {
     for options in ["w=12", "anim=false,w=30,h=7,fit=cover"] {
         if let Ok(options) = parse_segment(options) {
             let (transform, _) = options.canonical();
-            let _ = develop(bytes, &found, &transform, output, &settings, Effort::FirstView, &Cancel::default());
+            let _ = develop(bytes, &found, &transform, output, &settings, Effort::FirstView, &Cancel::default(), &Extras::default());
         }
     }
     Corpus::Keep

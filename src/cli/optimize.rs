@@ -101,7 +101,11 @@ fn read_options(text: &str) -> Result<Transform, String> {
     if text.is_empty() {
         return Ok(Transform::default());
     }
-    Ok(parse_segment(text).map_err(|error| error.to_string())?.canonical().0)
+    let transform = parse_segment(text).map_err(|error| error.to_string())?.canonical().0;
+    if transform.watermark.is_some() {
+        return Err("a watermark's file belongs to a site: it is not to be had without a server".to_owned());
+    }
+    Ok(transform)
 }
 
 fn read_bytes(text: &str) -> Result<u64, String> {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cache::key::CacheKey,
-    image::{self, Cancel, ImageError, Limits, Probe, Rendered, Transform},
+    image::{self, Cancel, Extras, ImageError, Limits, Probe, Rendered, Transform},
     telemetry::metrics::Metrics,
 };
 
@@ -65,6 +65,8 @@ pub struct Wish {
     pub probe: Probe,
     /// What is done to it.
     pub transform: Transform,
+    /// The file of its watermark, if it has one.
+    pub watermark: Option<Bytes>,
     /// What decoding takes, whoever shares it.
     pub decoding_bytes: u64,
     /// What the picture and its encoding take beside it.
@@ -176,7 +178,7 @@ impl Renders {
         };
         self.metrics.decodes.inc();
         let (wishes, answers): (Vec<_>, Vec<_>) =
-            orders.into_iter().map(|order| (order.wish.transform, order.answer)).unzip();
+            orders.into_iter().map(|order| ((order.wish.transform, order.wish.watermark), order.answer)).unzip();
         let limits = self.limits;
         let Admission { memory, slot } = admission;
         let (rendered, slot) = self
@@ -195,18 +197,28 @@ impl Renders {
 type Renderings = Vec<Result<Arc<Rendered>, ImageError>>;
 
 /// Renders what is wanted; the same thing once.
-fn render(bytes: &Bytes, probe: &Probe, wishes: &[Transform], limits: &Limits) -> Result<Renderings, ImageError> {
+fn render(
+    bytes: &Bytes,
+    probe: &Probe,
+    wishes: &[(Transform, Option<Bytes>)],
+    limits: &Limits,
+) -> Result<Renderings, ImageError> {
+    let watermarks: Vec<(&str, &[u8])> = wishes
+        .iter()
+        .filter_map(|(transform, file)| Some((transform.watermark.as_ref()?.source.as_str(), file.as_deref()?)))
+        .collect();
     let mut distinct: Vec<&Transform> = Vec::with_capacity(wishes.len());
     let places: Vec<usize> = wishes
         .iter()
-        .map(|wish| {
+        .map(|(wish, _)| {
             distinct.iter().position(|other| *other == wish).unwrap_or_else(|| {
                 distinct.push(wish);
                 distinct.len() - 1
             })
         })
         .collect();
-    let rendered = image::render(bytes, probe, &distinct, limits, &Cancel::default())?;
+    let rendered =
+        image::render(bytes, probe, &distinct, limits, &Cancel::default(), &Extras { watermarks: &watermarks })?;
     let rendered: Renderings = rendered.into_iter().map(|rendered| rendered.map(Arc::new)).collect();
     Ok(places.into_iter().filter_map(|place| rendered.get(place).cloned()).collect())
 }

@@ -12,7 +12,7 @@ use super::{
     pool::{Admission, NotAdmitted, Pool, Slot},
     refine::{self, RefineJob},
     renders::{NotRendered, Print, Renders, Seat, SharedBy, Wish},
-    sources::{SourceSpec, Sources},
+    sources::{Obtained, SourceSpec, Sources},
 };
 use crate::{
     cache::{
@@ -22,7 +22,7 @@ use crate::{
     },
     clock::Clock,
     image::{
-        self, Cancel, Developed as Picture, Effort, ImageError, Probe, Settings,
+        self, Cancel, Developed as Picture, Effort, Extras, ImageError, Probe, Settings,
         format::{InputFormat, OutputFormat},
         quality::Measured,
         why_original::WhyOriginal,
@@ -44,6 +44,8 @@ pub struct Job {
     pub transform: Transform,
     /// Formats to try.
     pub candidates: Candidates,
+    /// The watermark's file, if the transform has one.
+    pub watermark: Option<SourceSpec>,
 }
 
 /// Where a job's original is.
@@ -173,7 +175,7 @@ impl Developer {
     }
 
     async fn work(&self, job: &Job, origination: Origination, seat: Option<Seat>, made: &mut Made) -> Developed {
-        let source = match self.whole(job, origination).await {
+        let source = match self.whole(&job.spec, origination).await {
             Ok(source) => source,
             Err(developed) => return developed,
         };
@@ -184,12 +186,16 @@ impl Developer {
         if let Err(why) = self.developable(&probe, &job.transform) {
             return self.remember(job, &source, why).await;
         }
-        let mut desk = Desk { seat, print: None };
+        let watermark = match self.watermark(job).await {
+            Ok(watermark) => watermark,
+            Err(why) => return Developed::Original(why),
+        };
+        let mut desk = Desk { seat, print: None, watermark };
         self.try_candidates(job, &source, &probe, &mut desk, made).await
     }
 
     /// The original, whole and in memory, with its place in the budget of originals.
-    async fn whole(&self, job: &Job, origination: Origination) -> Result<WholeSource, Developed> {
+    async fn whole(&self, spec: &SourceSpec, origination: Origination) -> Result<WholeSource, Developed> {
         let head = match origination {
             Origination::Stored(head) => head,
             Origination::Filling(fill) => match fill.ended().await {
@@ -202,12 +208,26 @@ impl Developer {
         let Some(reserved) = self.sources.try_reserve(head.len) else {
             return Err(Developed::Original(WhyOriginal::Busy));
         };
-        let bytes = self.read_whole(job, &head).await.ok_or(Developed::Original(WhyOriginal::Busy))?;
+        let bytes = self.read_whole(spec, &head).await.ok_or(Developed::Original(WhyOriginal::Busy))?;
         Ok(WholeSource { head, bytes, reserved: Arc::new(reserved) })
     }
 
-    async fn read_whole(&self, job: &Job, head: &Arc<SourceHead>) -> Option<Bytes> {
-        read_stored(&self.sources.stored_body(&job.spec, head.version).await?).await
+    async fn read_whole(&self, spec: &SourceSpec, head: &Arc<SourceHead>) -> Option<Bytes> {
+        read_stored(&self.sources.stored_body(spec, head.version).await?).await
+    }
+
+    /// The file of a job's watermark, from the cache or its origin like any original.
+    ///
+    /// # Errors
+    /// [`WhyOriginal::Watermark`] where it cannot be had: a picture without its watermark is not what was asked for.
+    async fn watermark(&self, job: &Job) -> Result<Option<WholeSource>, WhyOriginal> {
+        let Some(spec) = &job.watermark else { return Ok(None) };
+        let origination = match self.sources.obtain(spec).await {
+            (Some(Obtained::Stored(stored)), _) => Origination::Stored(stored.head),
+            (Some(Obtained::Filling(fill, _)), _) => Origination::Filling(fill),
+            _ => return Err(WhyOriginal::Watermark),
+        };
+        self.whole(spec, origination).await.map(Some).map_err(|_| WhyOriginal::Watermark)
     }
 
     fn developable(&self, probe: &Probe, transform: &Transform) -> Result<(), WhyOriginal> {
@@ -262,6 +282,11 @@ impl Developer {
                     Unmade::NotAdmitted(NotAdmitted::Busy) | Unmade::Superseded | Unmade::Image(ImageError::Cancelled),
                 ) => return Developed::Original(WhyOriginal::Busy),
                 Err(Unmade::Image(error)) if error.is_of_source() => return self.give_up(job, source, &error).await,
+                // It may be had at the next view: nothing is remembered.
+                Err(Unmade::Image(error @ ImageError::Watermark { .. })) => {
+                    tracing::info!(site = &*job.spec.site, source = &*job.spec.source, %error, "served without");
+                    return Developed::Original(error.why_original());
+                }
                 Err(Unmade::Image(error)) => {
                     tracing::info!(site = &*job.spec.site, source = &*job.spec.source, %error, "a format is left out");
                     why = error.why_original();
@@ -287,7 +312,8 @@ impl Developer {
         desk: &mut Desk,
         made: &mut Made,
     ) -> Result<Option<(Arc<Variant>, Stages)>, Unmade> {
-        let work = Work { job, source, probe, format, effort: Effort::FirstView };
+        let watermark = desk.watermark.clone();
+        let work = Work { job, source, watermark: watermark.as_ref(), probe, format, effort: Effort::FirstView };
         self.check_current(&work)?;
         let picture = if image::moves(probe, &job.transform) {
             let cost = image::cost(probe, &job.transform, format, &self.settings, work.effort)?;
@@ -318,8 +344,10 @@ impl Developer {
             return Refined::Done;
         };
         let Some(first_view) = read_stored(&first.body).await else { return Refined::Done };
+        let Ok(watermark) = self.watermark(job).await else { return Refined::Done };
         let Some((admission, cancel)) = self.pool.admit_if_idle(cost.total()) else { return Refined::Later };
-        let work = Work { job, source, probe: &probe, format: *format, effort: Effort::Refined };
+        let watermark = watermark.as_ref();
+        let work = Work { job, source, watermark, probe: &probe, format: *format, effort: Effort::Refined };
         let picture = match self.develop(&work, admission, cancel, Some(first_view)).await {
             Ok(picture) => picture,
             Err(ImageError::Cancelled) => return Refined::Later,
@@ -337,7 +365,7 @@ impl Developer {
 
     /// A stored original, in memory for as long as it is refined; `None` where there is no room or it is gone.
     pub(super) async fn whole_for_refinement(&self, refinement: &RefineJob) -> Option<WholeSource> {
-        self.whole(&refinement.job, Origination::Stored(Arc::clone(&refinement.head))).await.ok()
+        self.whole(&refinement.job.spec, Origination::Stored(Arc::clone(&refinement.head))).await.ok()
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -365,7 +393,7 @@ impl Developer {
     /// The picture that is to be encoded: what was rendered for another format, where its place in the budget suffices, or
     /// rendered now, together with what others want of the source.
     async fn rendered<'d>(&self, work: &Work<'_>, desk: &'d mut Desk) -> Result<&'d mut Print, Unmade> {
-        let Work { job, source, probe, format, effort } = *work;
+        let Work { job, source, watermark, probe, format, effort } = *work;
         let cost = image::cost(probe, &job.transform, format, &self.settings, effort)?;
         let suffices = desk.print.as_ref().is_some_and(|(_, own_bytes)| cost.own <= *own_bytes);
         if !suffices {
@@ -378,6 +406,7 @@ impl Developer {
                 source: source.clone(),
                 probe: probe.clone(),
                 transform: job.transform.clone(),
+                watermark: watermark.map(|watermark| watermark.bytes.clone()),
                 decoding_bytes: cost.decoding,
                 own_bytes: cost.own,
             };
@@ -397,12 +426,12 @@ impl Developer {
     async fn finish(&self, work: &Work<'_>, print: &Print, mut slot: Slot) -> Result<Picture, ImageError> {
         let (rendered, admitted) = (Arc::clone(&print.rendered), Arc::clone(&print.admitted));
         self.pool.widen(&mut slot, image::useful_threads(work.format, rendered.size()));
-        let (probe, transform) = (work.probe.clone(), work.job.transform.clone());
+        let transform = work.job.transform.clone();
         let (format, effort, settings) = (work.format, work.effort, self.settings.clone());
         self.pool
             .run(slot, move |slot| {
                 let _admitted = admitted;
-                image::finish(&rendered, &probe, &transform, format, &settings, effort, slot.threads())
+                image::finish(&rendered, &transform, format, &settings, effort, slot.threads())
             })
             .await
             .unwrap_or(Err(ImageError::CodecPanicked))
@@ -419,14 +448,20 @@ impl Developer {
         let (bytes, probe, transform) = (work.source.bytes.clone(), work.probe.clone(), work.job.transform.clone());
         let (format, effort, settings) = (work.format, work.effort, self.settings.clone());
         let reserved: Arc<OwnedSemaphorePermit> = Arc::clone(&work.source.reserved);
+        let watermark = work.watermark.cloned();
         let Admission { memory, slot } = admission;
         self.metrics.decodes.inc();
         self.pool
             .run(slot, move |_slot| {
                 let _held = (reserved, memory);
+                let named = transform.watermark.as_ref().map(|watermark| watermark.source.as_str());
+                let watermark = named.zip(watermark.as_ref().map(|watermark| &*watermark.bytes));
+                let extras = Extras { watermarks: watermark.as_slice() };
                 match first_view {
-                    Some(first) => image::refine(&bytes, &probe, &transform, format, &settings, &first, &cancel),
-                    None => image::develop(&bytes, &probe, &transform, format, &settings, effort, &cancel),
+                    Some(first) => {
+                        image::refine(&bytes, &probe, &transform, format, &settings, &first, &cancel, &extras)
+                    }
+                    None => image::develop(&bytes, &probe, &transform, format, &settings, effort, &cancel, &extras),
                 }
             })
             .await
@@ -517,6 +552,8 @@ impl Developer {
 struct Desk {
     /// Its place among those who share the decode, until it says what it wants.
     seat: Option<Seat>,
+    /// The file of its watermark.
+    watermark: Option<WholeSource>,
     /// What was rendered, and the bytes that it and its encoding are admitted for.
     print: Option<(Print, u64)>,
 }
@@ -552,6 +589,7 @@ pub(super) enum Refined {
 struct Work<'a> {
     job: &'a Job,
     source: &'a WholeSource,
+    watermark: Option<&'a WholeSource>,
     probe: &'a Probe,
     format: OutputFormat,
     effort: Effort,

@@ -26,7 +26,10 @@ use crate::{
     http::{cache_status::Handling, freshness::Credentials},
     image::why_original::WhyOriginal,
     origin::{error::FetchError, fetch::Validators},
-    request::key::{SourceVersion, body_key},
+    request::{
+        SourceRef,
+        key::{SourceName, SourceVersion, body_key},
+    },
     telemetry::outcome::Outcome,
 };
 
@@ -48,6 +51,7 @@ impl Miss<'_> {
         if !self.edge.sizes.admits(self.wanted.key, self.wanted.asked) {
             return Err(Problem::TooManySizes);
         }
+        self.watermark()?;
         let spec = self.spec();
         for _ in 0..ATTEMPTS {
             let (obtained, collapsed) = self.edge.sources.obtain(&spec).await;
@@ -210,12 +214,30 @@ impl Miss<'_> {
         tokio::time::timeout(patience, developing).await.unwrap_or(Developed::Original(WhyOriginal::Deadline))
     }
 
+    /// The file of the watermark, if one is asked for.
+    ///
+    /// # Errors
+    /// That the site does not allow it to come from there.
+    fn watermark(&self) -> Result<Option<SourceSpec>, Problem> {
+        let Some(watermark) = &self.wanted.transform.watermark else { return Ok(None) };
+        let site = self.visit.site;
+        let text = watermark.source.as_str();
+        let source =
+            if text.starts_with('/') { SourceRef::OwnPath(text.into()) } else { SourceRef::Absolute(text.into()) };
+        let name = SourceName { scope: &site.scope, source: text };
+        let url = site.source_url(&source)?;
+        Ok(Some(SourceSpec { source: text.into(), key: name.key(), url, url_kind: UrlKind::Image, ..self.spec() }))
+    }
+
     async fn make(&self, spec: &SourceSpec, origination: Origination) -> Developed {
+        // A request with one that is not allowed has been refused.
+        let Ok(watermark) = self.watermark() else { return Developed::Original(WhyOriginal::Watermark) };
         let begin = |version| {
             let job = Job {
                 spec: spec.clone(),
                 transform: self.wanted.transform.clone(),
                 candidates: self.wanted.candidates,
+                watermark: watermark.clone(),
             };
             self.edge.developer.begin(job, origination.clone(), version)
         };

@@ -6,7 +6,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::transform::{Animation, Fit, Quality, Rotation, Transform};
+use super::{
+    options::Operations,
+    transform::{Animation, Fit, Gravity, Metadata, Quality, Rotation, Transform},
+};
 use crate::{
     cache::key::{CacheKey, KeyHasher},
     image::format::OutputFormat,
@@ -75,7 +78,7 @@ impl SourceName<'_> {
     /// The full text behind [`variant_key`].
     #[must_use]
     pub fn variant_text(self, version: SourceVersion, transform: &Transform, format: OutputFormat) -> String {
-        format!("variant\n{}\n{}\n{version}\n{transform:?}\n{}", self.scope, self.source, format.name())
+        format!("variant\n{}\n{}\n{version}\n{transform}\n{}", self.scope, self.source, format.name())
     }
 }
 
@@ -119,7 +122,8 @@ pub fn work_key(
 }
 
 /// The two names of an image size (`billing.md` rule 4): what was asked for, and what came of it in pixels. Neither depends on
-/// the site's origin, its settings or the source's content, so nothing of these makes a size another one.
+/// the site's origin, its settings or the source's content, so nothing of these makes a size another one; nor does metadata,
+/// which is no pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizeNames {
     /// Source and transform, as the request has them.
@@ -131,6 +135,7 @@ pub struct SizeNames {
 /// Names an image size of a site. `pixels` is the variant's size where it is known; where not, both names are the same.
 #[must_use]
 pub fn size_names(site: &str, source: &str, transform: &Transform, pixels: Option<(u32, u32)>) -> SizeNames {
+    let transform = &Transform { metadata: Metadata::None, ..transform.clone() };
     let name = |kind: &str, transform: &Transform| {
         let hasher = KeyHasher::new().text(kind).text(site).text(source).bytes(&transform_bytes(transform));
         *hasher.finish().as_bytes()
@@ -146,14 +151,20 @@ pub fn size_names(site: &str, source: &str, transform: &Transform, pixels: Optio
     SizeNames { requested, pixels: name("pixels", &of_pixels) }
 }
 
-/// A canonical transform as bytes, each field at its place, absent ones as 0 (which no field's value is).
-fn transform_bytes(transform: &Transform) -> [u8; 24] {
-    let Transform { width, height, fit, gravity, dpr, quality, background, rotate, animation } = transform;
-    let mut bytes = [0; 24];
+/// A canonical transform as bytes: 24 for the first release's options, each at its place, absent ones as 0 (which no field's
+/// value is), and behind them the text of those that came later, if there are any. Cached variants and charged sizes are
+/// named by it: what a transform gives must never change.
+fn transform_bytes(transform: &Transform) -> Vec<u8> {
+    let Transform { width, height, fit, gravity, dpr, quality, background, rotate, animation, .. } = transform;
+    let mut bytes = vec![0; 24];
     bytes[0..4].copy_from_slice(&width.unwrap_or(0).to_le_bytes());
     bytes[4..8].copy_from_slice(&height.unwrap_or(0).to_le_bytes());
-    bytes[8..10].copy_from_slice(&gravity.x_permille.to_le_bytes());
-    bytes[10..12].copy_from_slice(&gravity.y_permille.to_le_bytes());
+    let (x, y) = match gravity {
+        Gravity::At(point) => (point.x_permille, point.y_permille),
+        Gravity::Auto => (u16::MAX, u16::MAX),
+    };
+    bytes[8..10].copy_from_slice(&x.to_le_bytes());
+    bytes[10..12].copy_from_slice(&y.to_le_bytes());
     bytes[12..14].copy_from_slice(&dpr.0.to_le_bytes());
     match quality {
         Some(Quality::Setting(setting)) => bytes[14] = *setting,
@@ -162,6 +173,8 @@ fn transform_bytes(transform: &Transform) -> [u8; 24] {
     }
     if let Some(color) = background {
         bytes[15..19].copy_from_slice(&[1, color.r, color.g, color.b]);
+        // An opaque one had no alpha.
+        bytes[23] = u8::MAX - color.alpha;
     }
     bytes[19] = match fit {
         Fit::ScaleDown => 0,
@@ -180,42 +193,131 @@ fn transform_bytes(transform: &Transform) -> [u8; 24] {
         Animation::Keep => 0,
         Animation::FirstFrame => 1,
     };
+    bytes.extend_from_slice(Operations(transform).to_string().as_bytes());
     bytes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::transform::{Dpr, Gravity, Rgb};
+    use crate::request::options::parse_segment;
     use std::collections::HashSet;
 
+    fn asked(options: &str) -> Transform {
+        if options.is_empty() { Transform::default() } else { parse_segment(options).unwrap().canonical().0 }
+    }
+
     #[test]
-    fn each_field_of_the_transform_makes_another_variant() {
-        let plain = Transform::default();
-        let transforms = [
-            plain.clone(),
-            Transform { width: Some(1), ..plain.clone() },
-            Transform { height: Some(1), ..plain.clone() },
-            Transform { fit: Fit::Cover, ..plain.clone() },
-            Transform { gravity: Gravity { x_permille: 1, y_permille: 500 }, ..plain.clone() },
-            Transform { gravity: Gravity { x_permille: 500, y_permille: 1 }, ..plain.clone() },
-            Transform { dpr: Dpr(200), ..plain.clone() },
-            Transform { quality: Some(Quality::Setting(72)), ..plain.clone() },
-            Transform { quality: Some(Quality::Target(72)), ..plain.clone() },
-            Transform { quality: Some(Quality::Target(60)), ..plain.clone() },
-            Transform { background: Some(Rgb { r: 0, g: 0, b: 0 }), ..plain.clone() },
-            Transform { rotate: Rotation::Half, ..plain.clone() },
-            Transform { animation: Animation::FirstFrame, ..plain },
+    fn each_option_makes_another_variant() {
+        let options = [
+            "",
+            "w=1",
+            "h=1",
+            "w=1,h=1",
+            "w=1,h=1,fit=contain",
+            "w=1,h=1,fit=crop",
+            "w=1,h=1,fit=pad",
+            "w=1,h=1,fit=cover",
+            "w=1,h=1,fit=cover,g=0.001x0.5",
+            "w=1,h=1,fit=cover,g=0.5x0.001",
+            "w=1,h=1,fit=cover,g=auto",
+            "w=1,h=1,fit=pad,background=transparent",
+            "q=72",
+            "q=medium-high",
+            "q=high",
+            "background=000",
+            "background=0008",
+            "rotate=90",
+            "rotate=180",
+            "rotate=270",
+            "anim=false",
+            "trim=auto",
+            "trim=9",
+            "trim=0;0;1;0",
+            "crop=0;0;1;1",
+            "crop=0;0;1.0;1",
+            "flip=h",
+            "flip=v",
+            "brightness=2",
+            "contrast=2",
+            "gamma=2",
+            "saturation=2",
+            "blur=2",
+            "sharpen=2",
+            "metadata=keep",
+            "metadata=copyright",
+            "wm=/a",
+            "wm=/b",
+            "wm=/a,wm-opacity=.5",
+            "wm=/a,wm-position=c",
+            "wm=/a,wm-scale=.5",
         ];
         let name = SourceName { scope: "shop", source: "/a.jpg" };
         let version = SourceVersion::of(b"x");
         let mut keys = HashSet::new();
-        for transform in &transforms {
+        let mut texts = HashSet::new();
+        for options in options {
+            let transform = asked(options);
             for format in [OutputFormat::Avif, OutputFormat::WebP] {
-                assert!(keys.insert(variant_key(name.key(), version, transform, format)));
+                assert!(keys.insert(variant_key(name.key(), version, &transform, format)), "{options}");
+                assert!(texts.insert(name.variant_text(version, &transform, format)), "{options}");
             }
         }
-        assert!(keys.insert(variant_key(name.key(), SourceVersion::of(b"y"), &transforms[0], OutputFormat::Avif)));
+        let other = variant_key(name.key(), SourceVersion::of(b"y"), &Transform::default(), OutputFormat::Avif);
+        assert!(keys.insert(other));
+    }
+
+    #[test]
+    fn what_is_cached_and_charged_keeps_its_name() {
+        let key = SourceName { scope: "shop", source: "/a.jpg" }.key();
+        // Made by the first release.
+        let table = [
+            (
+                "",
+                "f06833481a0aeec03a0d1fea17d96a4c",
+                "a631ad24a649814333cae51ae8f4852f",
+                "69312a9c031cc7d5dd7b225da4cf779e",
+            ),
+            (
+                "w=400",
+                "7c5b2e526e3195d0778f36917a22b56c",
+                "75efee2ae64a2b3f1d72084bc938c8ce",
+                "69312a9c031cc7d5dd7b225da4cf779e",
+            ),
+            (
+                "w=400,h=300,fit=cover,g=top,q=75",
+                "2d981811e01db790f19e6df1f0b23e8d",
+                "48209361440c8eaaae66e603d8c33f2c",
+                "87324aedffafe9ef0aea3ebd7e2d8f80",
+            ),
+            (
+                "h=300,rotate=90,background=fa0,anim=false",
+                "e3cfa5a88abb2499174314934c68c07d",
+                "9cbf97dae2dc35bfed02efee8d9327a3",
+                "01a04544bafe9056fb80049c9cfd5fa3",
+            ),
+            (
+                "w=4,h=3,fit=pad,background=fff",
+                "91cdf373c35dbc38a1c05e0df0c39b57",
+                "79f81c80445bc1a0c9620cba0fdaa220",
+                "6eb85730f973530ed3343947a64f069a",
+            ),
+        ];
+        for (options, variant, requested, pixels) in table {
+            let transform = asked(options);
+            let made = variant_key(key, SourceVersion([7; 16]), &transform, OutputFormat::WebP).to_string();
+            let SizeNames { requested: by_request, pixels: by_pixels } =
+                size_names("shop", "/a.jpg", &transform, Some((400, 300)));
+            let hex = |name: [u8; 16]| SourceVersion(name).to_string();
+            assert_eq!((made.as_str(), &*hex(by_request), &*hex(by_pixels)), (variant, requested, pixels), "{options}");
+        }
+    }
+
+    #[test]
+    fn metadata_makes_another_variant_of_the_same_size() {
+        let names = |options| size_names("shop", "/a.jpg", &asked(options), Some((4, 3)));
+        assert_eq!(names("w=4,metadata=keep"), names("w=4"));
+        assert_ne!(names("w=4,metadata=keep,blur=2").pixels, names("w=4").pixels);
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod kills;
 mod ledger_faults;
 mod memory;
 mod operations;
+mod operations_on_pictures;
 mod optimize;
 mod options;
 mod passthrough;

@@ -31,7 +31,10 @@ async fn a_miss_tells_what_it_took_and_a_hit_that_it_was_one() {
     assert_eq!(hit.field("server-timing"), "cache;desc=hit, format;desc=avif");
     for answer in [&miss, &hit] {
         assert_eq!(answer.field("x-content-type-options"), "nosniff");
-        assert_eq!((answer.field("vary").as_str(), answer.field("accept-ranges").as_str()), ("Accept, Save-Data", "bytes"));
+        assert_eq!(
+            (answer.field("vary").as_str(), answer.field("accept-ranges").as_str()),
+            ("Accept, Save-Data", "bytes")
+        );
         assert_eq!((answer.max_age(), answer.field("content-length")), (Some(600), answer.body.len().to_string()));
         assert!(answer.has("date") && answer.has("age") && answer.has("etag"), "{answer:?}");
     }

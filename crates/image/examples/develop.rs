@@ -10,7 +10,9 @@ use std::{
     process::ExitCode,
 };
 
-use lightmeter_image::{Cancel, Effort, Settings, develop, format::OutputFormat, options::parse_segment, probe};
+use lightmeter_image::{
+    Cancel, Effort, Extras, Settings, develop, format::OutputFormat, options::parse_segment, probe,
+};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -51,7 +53,7 @@ fn run(fields: &[&str]) -> Result<String, String> {
     let format = output_format(output).ok_or_else(|| format!("{output}: expected .avif, .webp, .jpg or .png"))?;
     let settings = Settings::default();
     let found = probe(&bytes).map_err(|error| error.to_string())?;
-    let made = develop(&bytes, &found, &transform, format, &settings, effort, &Cancel::default())
+    let made = develop(&bytes, &found, &transform, format, &settings, effort, &Cancel::default(), &Extras::default())
         .map_err(|error| error.to_string())?;
     fs::write(output, &made.bytes).map_err(|error| format!("{output}: {error}"))?;
     Ok(format!("ok {} {}", made.width, made.height))

@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lightmeter_image::{Cancel, Effort, Settings, develop, format::OutputFormat, options::parse_segment, probe};
+use lightmeter_image::{
+    Cancel, Effort, Extras, Settings, develop, format::OutputFormat, options::parse_segment, probe,
+};
 use rustix::time::{ClockId, clock_gettime};
 
 fn main() {
@@ -32,8 +34,17 @@ fn run(line: &str) -> String {
     let settings = Settings::default();
     let (cpu, wall) = (cpu_time(), Instant::now());
     let found = probe(&bytes).expect("a picture");
-    let made = develop(&bytes, &found, &transform, output_format(format), &settings, effort, &Cancel::default())
-        .expect("a variant");
+    let made = develop(
+        &bytes,
+        &found,
+        &transform,
+        output_format(format),
+        &settings,
+        effort,
+        &Cancel::default(),
+        &Extras::default(),
+    )
+    .expect("a variant");
     let (cpu, wall) = (cpu_time() - cpu, wall.elapsed());
     fs::write(output, &made.bytes).expect("written");
     let stage = wall.saturating_sub(made.stages.encode);

@@ -2,14 +2,16 @@
 //! measured by `cargo bench --bench memory` (`docs/performance.md`) and rounded up.
 
 use super::{
+    analysis::{Analysis, needs_analysis},
     animation,
     decode::decoded_size,
     error::ImageError,
     format::OutputFormat,
     geometry::{Plan, plan},
     probe::Probe,
+    quality::measure,
     settings::{AvifEncoder, Effort, Settings},
-    transform::Transform,
+    transform::{Quality, Transform},
 };
 
 /// Tables, buffers and what the allocator rounds up, whatever the size.
@@ -20,6 +22,12 @@ const OPEN_ROWS: u64 = 8;
 
 /// Bytes of a sample in linear light.
 const LIGHT_BYTES: u64 = 4;
+
+/// Up to so many pixels, what libaom holds at speed 6, at which graphics are made at once, is more than at speed 9.
+const SMALL_PIXELS: u64 = 2_000_000;
+
+/// Decoding a watermark, whose pixels are bounded, in the dearest format.
+const WATERMARK_BYTES: u64 = 40 << 20;
 
 /// The most bytes that a job holds at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +57,7 @@ pub fn cost(
     settings: &Settings,
     effort: Effort,
 ) -> Result<Cost, ImageError> {
-    let plan = plan(probe, transform, settings.limits.max_output_pixels)?;
+    let plan = plan(probe, transform, &Analysis::default(), settings.limits.max_output_pixels)?;
     if animation::moves(probe, transform) {
         animation::check(probe, &plan, format, &settings.limits)?;
         return Ok(Cost { decoding: BASE_BYTES, own: animation::cost(probe, &plan) });
@@ -58,13 +66,36 @@ pub fn cost(
     if width.max(height) > format.max_side() {
         return Err(ImageError::OutputTooLarge { width, height });
     }
-    let output_pixels = u64::from(width) * u64::from(height);
-    // The result, and a copy of it in another orientation, on another ground or in other colours. What a stage has freed
-    // counts too: the allocator gives it back to the system later than the next stage begins.
-    let picture = output_pixels * u64::from(probe.pixel_bytes) * 2;
+    let output_pixels = (u64::from(width) * u64::from(height)).max(trimmed_pixels(probe, transform, settings));
+    // The result, and a copy of it in another orientation, on another ground, in other colours, blurred. What a stage has
+    // freed counts too: the allocator gives it back to the system later than the next stage begins.
+    let copies = if transform.blur.0 > 0 || transform.sharpen.0 > 0 { 4 } else { 2 };
+    let picture = output_pixels * u64::from(probe.pixel_bytes) * copies;
     let encoding = encoding_bytes(output_pixels, format, settings.avif_encoder, effort);
-    let own = resampling_bytes(probe, &plan) + picture + encoding;
+    let measuring = measuring_bytes(probe, transform, output_pixels, effort);
+    let watermark = if transform.watermark.is_some() { WATERMARK_BYTES } else { 0 };
+    let own = resampling_bytes(probe, &plan) + picture + encoding + measuring + watermark;
     Ok(Cost { decoding: BASE_BYTES + decoding_bytes(probe), own })
+}
+
+/// The most pixels that may come out where the source's border is cut off, however wide it turns out to be; 0 where it is not.
+fn trimmed_pixels(probe: &Probe, transform: &Transform, settings: &Settings) -> u64 {
+    if !needs_analysis(transform) {
+        return 0;
+    }
+    let longest = probe.width.max(probe.height);
+    let [width, height] = [transform.width, transform.height].map(|side| u64::from(side.unwrap_or(longest)));
+    let pixels = width * height;
+    if transform.width.is_none() && transform.height.is_none() { probe.pixels() } else { pixels }
+        .min(settings.limits.max_output_pixels)
+}
+
+/// A refined variant that aims at a score is measured, on two grounds where something may be transparent. What was encoded is
+/// decoded beside it.
+fn measuring_bytes(probe: &Probe, transform: &Transform, pixels: u64, effort: Effort) -> u64 {
+    let aims = matches!(transform.quality, None | Some(Quality::Target(_)));
+    let grounds = if probe.pixel_bytes == 4 { 2 } else { 1 };
+    if aims && effort == Effort::Refined { measure::measuring_bytes(pixels) * grounds + pixels * 8 } else { 0 }
 }
 
 /// What the decoder holds of the whole picture.
@@ -86,7 +117,9 @@ fn resampling_bytes(probe: &Probe, plan: &Plan) -> u64 {
 fn encoding_bytes(pixels: u64, format: OutputFormat, avif_encoder: AvifEncoder, effort: Effort) -> u64 {
     const MIB: u64 = 1 << 20;
     match (format, avif_encoder, effort) {
-        (OutputFormat::Avif, AvifEncoder::Libaom, Effort::FirstView) => pixels * 16 + 8 * MIB,
+        (OutputFormat::Avif, AvifEncoder::Libaom, Effort::FirstView) => {
+            pixels * 16 + pixels.min(SMALL_PIXELS) * 12 + 8 * MIB
+        }
         (OutputFormat::Avif, AvifEncoder::Libaom, Effort::Refined) => pixels * 28 + 8 * MIB,
         (OutputFormat::Avif, AvifEncoder::Ravif, _) => pixels * 40 + 16 * MIB,
         (OutputFormat::WebP, ..) => pixels * 8 + MIB,

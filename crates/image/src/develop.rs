@@ -8,11 +8,12 @@ use super::{
     decode,
     error::ImageError,
     format::OutputFormat,
-    geometry::plan,
+    metadata,
     probe::Probe,
     quality::{Aim, DEFAULT_TARGET, Measured, Order, aim},
-    render::{Rendered, render, render_frame},
+    render::{Rendered, plan_seen, render, render_frame},
     settings::{Effort, Settings},
+    steps::{Aids, Extras, Steps},
     transform::{Quality, Transform},
 };
 
@@ -50,6 +51,7 @@ pub struct StageTimes {
 ///
 /// # Errors
 /// [`ImageError`]
+#[expect(clippy::too_many_arguments)]
 pub fn develop(
     bytes: &[u8],
     probe: &Probe,
@@ -58,12 +60,13 @@ pub fn develop(
     settings: &Settings,
     effort: Effort,
     cancel: &Cancel,
+    extras: &Extras<'_>,
 ) -> Result<Developed, ImageError> {
     if animation::moves(probe, transform) {
-        return develop_moving(bytes, probe, transform, format, settings, effort, cancel);
+        return develop_moving(bytes, probe, transform, format, settings, effort, cancel, extras);
     }
-    let rendered = render_one(bytes, probe, transform, settings, cancel)?;
-    finish(&rendered, probe, transform, format, settings, effort, 1)
+    let rendered = render_one(bytes, probe, transform, settings, cancel, extras)?;
+    finish(&rendered, transform, format, settings, effort, 1)
 }
 
 /// Makes a still variant again, with time. What was made for the first view is measured too: it helps to find the setting, and
@@ -71,6 +74,7 @@ pub fn develop(
 ///
 /// # Errors
 /// [`ImageError`]
+#[expect(clippy::too_many_arguments)]
 pub fn refine(
     bytes: &[u8],
     probe: &Probe,
@@ -79,11 +83,12 @@ pub fn refine(
     settings: &Settings,
     first_view: &[u8],
     cancel: &Cancel,
+    extras: &Extras<'_>,
 ) -> Result<Developed, ImageError> {
     if animation::moves(probe, transform) {
-        return develop_moving(bytes, probe, transform, format, settings, Effort::Refined, cancel);
+        return develop_moving(bytes, probe, transform, format, settings, Effort::Refined, cancel, extras);
     }
-    let rendered = render_one(bytes, probe, transform, settings, cancel)?;
+    let rendered = render_one(bytes, probe, transform, settings, cancel, extras)?;
     finish_as(&rendered, transform, format, settings, (Effort::Refined, 1, Some(first_view)))
 }
 
@@ -93,8 +98,9 @@ fn render_one(
     transform: &Transform,
     settings: &Settings,
     cancel: &Cancel,
+    extras: &Extras<'_>,
 ) -> Result<Rendered, ImageError> {
-    let rendered = render(bytes, probe, &[transform], &settings.limits, cancel)?;
+    let rendered = render(bytes, probe, &[transform], &settings.limits, cancel, extras)?;
     let rendered = rendered.into_iter().next().unwrap_or(Err(ImageError::RowsMissing))?;
     cancel.check()?;
     Ok(rendered)
@@ -106,7 +112,6 @@ fn render_one(
 /// [`ImageError::OutputTooLarge`] or [`ImageError::NotEncoded`]
 pub fn finish(
     rendered: &Rendered,
-    _probe: &Probe,
     transform: &Transform,
     format: OutputFormat,
     settings: &Settings,
@@ -136,29 +141,34 @@ fn finish_as(
         OutputFormat::Jpeg => aim(&picture.on_ground(WHITE), &order)?,
         OutputFormat::Avif | OutputFormat::WebP | OutputFormat::Png => aim(picture, &order)?,
     };
+    let bytes = rendered.carried.put_into(bytes, format, (width, height));
     let stages = StageTimes { decode: rendered.decode, resize: rendered.resize, encode: started.elapsed() };
     Ok(Developed { bytes, width, height, stages, quality: measured })
 }
 
 /// Each frame is treated as a still picture is.
+#[expect(clippy::too_many_arguments)]
 fn develop_moving(
-    bytes: &[u8],
+    source: &[u8],
     probe: &Probe,
     transform: &Transform,
     format: OutputFormat,
     settings: &Settings,
     effort: Effort,
     cancel: &Cancel,
+    extras: &Extras<'_>,
 ) -> Result<Developed, ImageError> {
-    let plan = plan(probe, transform, settings.limits.max_output_pixels)?;
+    let plan = plan_seen(source, probe, transform, &settings.limits, cancel)?;
     animation::check(probe, &plan, format, &settings.limits)?;
     let (width, height) = plan.output_size();
     let make = MakeMoving { size: (width, height), quality: setting(transform), effort };
-    let colors = decode::animation_colors(bytes, probe);
-    let (bytes, stages) = animation::develop(bytes, probe, make, |picture| {
+    let steps = Steps::new(&plan, transform, Aids { extras, limits: &settings.limits, cancel })?;
+    let colors = decode::animation_colors(source, probe);
+    let (bytes, stages) = animation::develop(source, probe, make, |picture| {
         cancel.check()?;
-        render_frame(picture, &colors, probe, &plan, transform)
+        render_frame(picture, &colors, probe, &plan, &steps)
     })?;
+    let bytes = metadata::of(source, probe, transform.metadata).put_into(bytes, format, (width, height));
     Ok(Developed { bytes, width, height, stages, quality: None })
 }
 

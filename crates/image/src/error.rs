@@ -56,6 +56,12 @@ pub enum ImageError {
     /// It was given up, having more bytes than its source already.
     #[error("it has more bytes than its source")]
     NotSmaller,
+    /// The watermark that is asked for is missing, or cannot be read.
+    #[error("no watermark: {cause}")]
+    Watermark {
+        /// What is wrong with it.
+        cause: String,
+    },
     /// The encoder failed.
     #[error("encoding {} failed: {cause}", format.name())]
     NotEncoded {
@@ -91,6 +97,7 @@ impl ImageError {
             Self::Broken { .. } | Self::NotEncoded { .. } | Self::RowsMissing | Self::CodecPanicked => {
                 WhyOriginal::Broken
             }
+            Self::Watermark { .. } => WhyOriginal::Watermark,
             Self::Cancelled => WhyOriginal::Busy,
             Self::Unsupported { .. } => WhyOriginal::Unsupported,
             Self::SourceTooLarge { .. } | Self::OutputTooLarge { .. } | Self::AnimationTooLarge { .. } => {
@@ -108,7 +115,11 @@ impl ImageError {
             Self::Broken { .. } | Self::Unsupported { .. } | Self::SourceTooLarge { .. } | Self::RowsMissing => true,
             // An animation's limits are not those of its first frame.
             Self::Animated | Self::AnimationTooLarge { .. } | Self::NotSmaller => false,
-            Self::OutputTooLarge { .. } | Self::NotEncoded { .. } | Self::Cancelled | Self::CodecPanicked => false,
+            Self::OutputTooLarge { .. }
+            | Self::Watermark { .. }
+            | Self::NotEncoded { .. }
+            | Self::Cancelled
+            | Self::CodecPanicked => false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Sizes and cuts: which part of a source is kept, how large it becomes, and where it stands on a canvas.
 
-use super::{error::ImageError, orientation::Orientation, probe::Probe};
-use crate::transform::{Fit, Gravity, Transform};
+use super::{analysis::Analysis, error::ImageError, orientation::Orientation, probe::Probe};
+use crate::transform::{CropBox, Fit, Gravity, Point, Transform, Trim};
 
 /// A rectangle of the source, in its pixels; the edges may lie between two.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,15 +62,29 @@ impl Plan {
     }
 }
 
-/// Plans a transform of a source.
+/// Plans a transform of a source, of which as much has been seen as the transform needs; what has not been seen is taken to
+/// have no border and nothing in particular to see.
 ///
 /// # Errors
 /// [`ImageError::OutputTooLarge`] where the variant would have more pixels than allowed.
-pub fn plan(probe: &Probe, transform: &Transform, max_output_pixels: u64) -> Result<Plan, ImageError> {
-    plan_source((probe.width, probe.height), probe.orientation, transform, max_output_pixels)
+pub fn plan(
+    probe: &Probe,
+    transform: &Transform,
+    analysis: &Analysis,
+    max_output_pixels: u64,
+) -> Result<Plan, ImageError> {
+    plan_source((probe.width, probe.height), probe.orientation, transform, analysis, max_output_pixels)
 }
 
-/// Plans a transform of a source of `size` that lies as `orientation` says. Width, height and gravity are meant upright.
+/// Which parts of the width and the height of what is trimmed and cut out remain when it is fitted.
+pub(super) fn cut_share(probe: &Probe, transform: &Transform, analysis: &Analysis) -> (f64, f64) {
+    let part = Part::of((probe.width, probe.height), probe.orientation, transform, analysis);
+    let Upright { crop, .. } = plan_upright(part.size(), transform, analysis);
+    (crop.width / part.kept.width, crop.height / part.kept.height)
+}
+
+/// Plans a transform of a source of `size` that lies as `orientation` says. Width, height and gravity are meant as it lies in
+/// the end; trimming and cutting out, upright and before it is flipped and turned.
 ///
 /// # Errors
 /// [`ImageError::OutputTooLarge`] where the variant would have more than `max_output_pixels`.
@@ -78,17 +92,71 @@ fn plan_source(
     size: (u32, u32),
     orientation: Orientation,
     transform: &Transform,
+    analysis: &Analysis,
     max_output_pixels: u64,
 ) -> Result<Plan, ImageError> {
-    let orientation = orientation.then(transform.rotate.into());
-    let upright = orientation.size(size);
-    let Upright { crop, size: kept, canvas } = plan_upright(upright, transform);
-    let plan = Plan { crop: laid_back(crop, upright, orientation), size: orientation.size(kept), orientation, canvas };
+    let part = Part::of(size, orientation, transform, analysis);
+    let Upright { crop, size: kept, canvas } = plan_upright(part.size(), transform, analysis);
+    let crop = Crop { left: part.kept.left + crop.left, top: part.kept.top + crop.top, ..crop };
+    let orientation = part.orientation;
+    let crop = laid_back(crop, orientation.size(size), orientation);
+    let plan = Plan { crop, size: orientation.size(kept), orientation, canvas };
     let (width, height) = plan.output_size();
     if u64::from(width) * u64::from(height) > max_output_pixels {
         return Err(ImageError::OutputTooLarge { width, height });
     }
     Ok(plan)
+}
+
+/// What is trimmed and cut out, in whole pixels of the source as it lies in the end.
+struct Part {
+    kept: Crop,
+    orientation: Orientation,
+}
+
+impl Part {
+    fn of(size: (u32, u32), orientation: Orientation, transform: &Transform, analysis: &Analysis) -> Self {
+        let upright = orientation.size(size);
+        let whole = Crop::whole(upright);
+        let trimmed = match transform.trim {
+            Some(Trim::Sides { top, right, bottom, left }) => without_sides(whole, [top, right, bottom, left]),
+            Some(Trim::Border { .. }) => analysis.inside.map_or(whole, |inside| laid(inside, size, orientation)),
+            None => whole,
+        };
+        let kept = transform.crop.and_then(|crop| cut_out(trimmed, crop)).unwrap_or(trimmed);
+        let turn = Orientation::from(transform.flip).then(transform.rotate.into());
+        Self { kept: laid(kept, upright, turn), orientation: orientation.then(turn) }
+    }
+
+    /// It is in whole pixels already.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    fn size(&self) -> (u32, u32) {
+        ((self.kept.width.round() as u32).max(1), (self.kept.height.round() as u32).max(1))
+    }
+}
+
+/// All of it where nothing would be left.
+fn without_sides(whole: Crop, sides: [u16; 4]) -> Crop {
+    let [top, right, bottom, left] = sides.map(f64::from);
+    let (width, height) = (whole.width - left - right, whole.height - top - bottom);
+    if width < 1.0 || height < 1.0 { whole } else { Crop { left, top, width, height } }
+}
+
+/// A rectangle of a part, in whole pixels, as far as it lies inside; `None` where it lies outside.
+fn cut_out(part: Crop, CropBox { left, top, width, height }: CropBox) -> Option<Crop> {
+    let (left, width) = stretch(left.along(part.width), width.along(part.width), part.width)?;
+    let (top, height) = stretch(top.along(part.height), height.along(part.height), part.height)?;
+    Some(Crop { left: part.left + left, top: part.top + top, width, height })
+}
+
+/// Start and extent along a side; `None` where it begins beyond the edge.
+fn stretch(start: f64, extent: f64, side: f64) -> Option<(f64, f64)> {
+    if start >= side {
+        return None;
+    }
+    let end = (start + extent).min(side).round().max(1.0);
+    let start = start.round().min(end - 1.0);
+    Some((start, end - start))
 }
 
 struct Upright {
@@ -97,7 +165,7 @@ struct Upright {
     canvas: Option<Canvas>,
 }
 
-fn plan_upright(source: (u32, u32), transform: &Transform) -> Upright {
+fn plan_upright(source: (u32, u32), transform: &Transform, analysis: &Analysis) -> Upright {
     let whole = Crop::whole(source);
     let ratio = |wanted: u32, given: u32| f64::from(wanted) / f64::from(given);
     let across = transform.width.map(|width| ratio(width, source.0));
@@ -107,6 +175,12 @@ fn plan_upright(source: (u32, u32), transform: &Transform) -> Upright {
         let scale = across.or(down).unwrap_or(1.0);
         return scaled(if transform.fit == Fit::ScaleDown { scale.min(1.0) } else { scale });
     };
+    let point = match transform.gravity {
+        Gravity::At(Point { x_permille, y_permille }) => {
+            (f64::from(x_permille) / 1000.0, f64::from(y_permille) / 1000.0)
+        }
+        Gravity::Auto => analysis.focus.unwrap_or((0.5, 0.5)),
+    };
     let box_size = (transform.width.unwrap_or(source.0), transform.height.unwrap_or(source.1));
     match transform.fit {
         Fit::ScaleDown => scaled(across.min(down).min(1.0)),
@@ -114,39 +188,37 @@ fn plan_upright(source: (u32, u32), transform: &Transform) -> Upright {
         Fit::Pad => {
             let inside = scaled_size(source, across.min(down));
             let size = (inside.0.min(box_size.0), inside.1.min(box_size.1));
-            let canvas = Canvas { size: box_size, at: placed(box_size, size, transform.gravity) };
+            let canvas = Canvas { size: box_size, at: placed(box_size, size, point) };
             Upright { crop: whole, size, canvas: Some(canvas) }
         }
-        Fit::Cover => cut(source, box_size, across.max(down), transform.gravity),
+        Fit::Cover => cut(source, box_size, across.max(down), point),
         Fit::Crop => {
             let scale = across.max(down).min(1.0);
             let fits = scaled_size(source, scale);
-            cut(source, (box_size.0.min(fits.0), box_size.1.min(fits.1)), scale, transform.gravity)
+            cut(source, (box_size.0.min(fits.0), box_size.1.min(fits.1)), scale, point)
         }
     }
 }
 
 /// Cuts out of the source what fills `size` at `scale`.
-fn cut(source: (u32, u32), size: (u32, u32), scale: f64, gravity: Gravity) -> Upright {
+fn cut(source: (u32, u32), size: (u32, u32), scale: f64, point: (f64, f64)) -> Upright {
     let width = (f64::from(size.0) / scale).min(f64::from(source.0));
     let height = (f64::from(size.1) / scale).min(f64::from(source.1));
-    let left = around(gravity.x_permille, width, f64::from(source.0));
-    let top = around(gravity.y_permille, height, f64::from(source.1));
+    let left = around(point.0, width, f64::from(source.0));
+    let top = around(point.1, height, f64::from(source.1));
     Upright { crop: Crop { left, top, width, height }, size, canvas: None }
 }
 
-/// Where a stretch of `kept` begins that has the point at `permille` of `whole` as near its middle as the edges allow.
-fn around(permille: u16, kept: f64, whole: f64) -> f64 {
-    let point = f64::from(permille) / 1000.0 * whole;
-    (point - kept / 2.0).clamp(0.0, whole - kept)
+/// Where a stretch of `kept` begins that has the point at `part` of `whole` as near its middle as the edges allow.
+fn around(part: f64, kept: f64, whole: f64) -> f64 {
+    (part * whole - kept / 2.0).clamp(0.0, whole - kept)
 }
 
-fn placed(canvas: (u32, u32), size: (u32, u32), gravity: Gravity) -> (u32, u32) {
-    let along = |free: u32, permille: u16| {
-        let pixels = (u64::from(free) * u64::from(permille) + 500) / 1000;
-        u32::try_from(pixels).unwrap_or(free)
-    };
-    (along(canvas.0 - size.0, gravity.x_permille), along(canvas.1 - size.1, gravity.y_permille))
+fn placed(canvas: (u32, u32), size: (u32, u32), point: (f64, f64)) -> (u32, u32) {
+    // Inside `free`, for the part is at most 1.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let along = |free: u32, part: f64| (f64::from(free) * part).round() as u32;
+    (along(canvas.0 - size.0, point.0), along(canvas.1 - size.1, point.1))
 }
 
 fn scaled_size((width, height): (u32, u32), scale: f64) -> (u32, u32) {
@@ -158,6 +230,22 @@ fn scaled_size((width, height): (u32, u32), scale: f64) -> (u32, u32) {
         pixels
     };
     (side(width), side(height))
+}
+
+/// The same part of a picture of `size` when it has been laid as `orientation` says.
+fn laid(crop: Crop, size: (u32, u32), orientation: Orientation) -> Crop {
+    let Crop { mut left, mut top, mut width, mut height } = crop;
+    if orientation.transpose {
+        (left, top, width, height) = (top, left, height, width);
+    }
+    let after = orientation.size(size);
+    if orientation.flip_x {
+        left = (f64::from(after.0) - left - width).max(0.0);
+    }
+    if orientation.flip_y {
+        top = (f64::from(after.1) - top - height).max(0.0);
+    }
+    Crop { left, top, width, height }
 }
 
 /// The same part in a source that still lies as it is stored.
@@ -186,7 +274,7 @@ mod tests {
 
     fn planned(source: (u32, u32), options: &str) -> Plan {
         let transform = parse_segment(options).unwrap().canonical().0;
-        plan_source(source, Orientation::UPRIGHT, &transform, ANY).unwrap()
+        plan_source(source, Orientation::UPRIGHT, &transform, &Analysis::default(), ANY).unwrap()
     }
 
     #[test]
@@ -231,16 +319,66 @@ mod tests {
     fn a_picture_on_its_side_is_cut_as_it_is_seen() {
         let transform = parse_segment("w=100,h=50,fit=cover,g=left").unwrap().canonical().0;
         // Stored 500 × 1000 and turned clockwise: 1000 × 500 upright, whose left edge is stored at the bottom.
-        let plan = plan_source((500, 2000), Orientation::from_exif(6), &transform, ANY).unwrap();
+        let plan = plan_source((500, 2000), Orientation::from_exif(6), &transform, &Analysis::default(), ANY).unwrap();
         assert_eq!((plan.crop.left, plan.crop.top, plan.crop.width, plan.crop.height), (0.0, 1000.0, 500.0, 1000.0));
         assert_eq!((plan.size, plan.output_size()), ((50, 100), (100, 50)));
+    }
+
+    fn kept(source: (u32, u32), exif: u32, options: &str, analysis: Analysis) -> ([f64; 4], (u32, u32)) {
+        let transform = parse_segment(options).unwrap().canonical().0;
+        let plan = plan_source(source, Orientation::from_exif(exif), &transform, &analysis, ANY).unwrap();
+        let Crop { left, top, width, height } = plan.crop;
+        ([left, top, width, height], plan.output_size())
+    }
+
+    #[test]
+    fn what_is_trimmed_and_cut_out_is_fitted() {
+        let table = [
+            ("crop=120;80;640;400", [120.0, 80.0, 640.0, 400.0], (640, 400)),
+            ("crop=120;80;640;400,w=320", [120.0, 80.0, 640.0, 400.0], (320, 200)),
+            ("crop=120;80;640;480", [120.0, 80.0, 640.0, 420.0], (640, 420)),
+            ("crop=0.5;0.5;0.5;0.5", [500.0, 250.0, 500.0, 250.0], (500, 250)),
+            ("crop=900;0;640;100", [900.0, 0.0, 100.0, 100.0], (100, 100)),
+            ("crop=0.99999;0;1;1.0", [999.0, 0.0, 1.0, 500.0], (1, 500)),
+            ("crop=1000;0;10;10", [0.0, 0.0, 1000.0, 500.0], (1000, 500)),
+            ("trim=10;20;30;40", [40.0, 10.0, 940.0, 460.0], (940, 460)),
+            ("trim=250;0;250;0", [0.0, 0.0, 1000.0, 500.0], (1000, 500)),
+            ("trim=10;20;30;40,crop=0.5;0;0.5;10", [510.0, 10.0, 470.0, 10.0], (470, 10)),
+            ("trim=0;0;0;500,w=100,h=100,fit=cover,g=left", [500.0, 0.0, 500.0, 500.0], (100, 100)),
+            ("trim=0;0;0;400,w=100,h=100,fit=cover,g=right", [500.0, 0.0, 500.0, 500.0], (100, 100)),
+            ("crop=0;0;200;100,rotate=90", [0.0, 0.0, 200.0, 100.0], (100, 200)),
+            ("crop=0;0;200;100,flip=h", [0.0, 0.0, 200.0, 100.0], (200, 100)),
+            ("crop=0;0;200;100,flip=h,w=50,h=50,fit=cover,g=left", [100.0, 0.0, 100.0, 100.0], (50, 50)),
+            ("trim=auto", [0.0, 0.0, 1000.0, 500.0], (1000, 500)),
+        ];
+        for (options, crop, size) in table {
+            assert_eq!(kept((1000, 500), 1, options, Analysis::default()), (crop, size), "{options}");
+        }
+        // Stored 500 × 1000, turned clockwise to be upright: the top left corner is stored at the bottom left.
+        let on_its_side = kept((500, 1000), 6, "crop=0;0;200;100", Analysis::default());
+        assert_eq!(on_its_side, ([0.0, 800.0, 100.0, 200.0], (200, 100)));
+    }
+
+    #[test]
+    fn what_was_seen_of_the_source_is_followed() {
+        let inside = Some(Crop { left: 100.0, top: 50.0, width: 600.0, height: 300.0 });
+        let seen = Analysis { inside, focus: None };
+        assert_eq!(kept((1000, 500), 1, "trim=auto", seen), ([100.0, 50.0, 600.0, 300.0], (600, 300)));
+        assert_eq!(kept((1000, 500), 6, "trim=auto", seen), ([100.0, 50.0, 600.0, 300.0], (300, 600)));
+        assert_eq!(kept((1000, 500), 6, "trim=auto,crop=0;0;10;20", seen).0, [100.0, 340.0, 20.0, 10.0]);
+        assert_eq!(kept((1000, 500), 1, "w=5", seen).0, [0.0, 0.0, 1000.0, 500.0]);
+        let focus = Analysis { inside, focus: Some((0.75, 0.5)) };
+        let cut = kept((1000, 500), 1, "w=50,h=50,fit=cover,g=auto", focus);
+        assert_eq!(cut, ([500.0, 0.0, 500.0, 500.0], (50, 50)));
+        let both = kept((1000, 500), 1, "trim=auto,w=50,h=50,fit=cover,g=auto", focus);
+        assert_eq!(both, ([400.0, 50.0, 300.0, 300.0], (50, 50)));
     }
 
     #[test]
     fn more_output_pixels_than_allowed_are_refused() {
         let transform = parse_segment("w=200,h=200,fit=cover").unwrap().canonical().0;
-        assert!(plan_source((10, 10), Orientation::UPRIGHT, &transform, 40_000).is_ok());
-        assert!(plan_source((10, 10), Orientation::UPRIGHT, &transform, 39_999).is_err());
+        assert!(plan_source((10, 10), Orientation::UPRIGHT, &transform, &Analysis::default(), 40_000).is_ok());
+        assert!(plan_source((10, 10), Orientation::UPRIGHT, &transform, &Analysis::default(), 39_999).is_err());
     }
 
     proptest! {
@@ -251,10 +389,15 @@ mod tests {
             fit in prop::sample::select(vec!["scale-down", "contain", "cover", "crop", "pad"]),
             gravity in (0u16..=1000, 0u16..=1000),
             exif in 1u32..=8,
+            part in "(crop=[0-9]{1,4};0[.][0-9]{1,5};[1-9][0-9]{0,3};0[.][1-9]{1,5},)?(trim=(auto|[0-9]{1,4};[0-9]{1,4};[0-9]{1,4};[0-9]{1,4}),)?(flip=(h|v|hv),)?(rotate=(90|180|270),)?",
+            seen in (0.0f64..0.9, 0.0f64..0.9, 0.0f64..1.0, 0.0f64..1.0),
         ) {
-            let options = format!("w={},h={},fit={fit},g={}x{}", wanted.0, wanted.1, f64::from(gravity.0) / 1000.0, f64::from(gravity.1) / 1000.0);
+            let options = format!("{part}w={},h={},fit={fit},g={}x{}", wanted.0, wanted.1, f64::from(gravity.0) / 1000.0, f64::from(gravity.1) / 1000.0);
             let transform = parse_segment(&options).unwrap().canonical().0;
-            let plan = plan_source(source, Orientation::from_exif(exif), &transform, ANY).unwrap();
+            let (left, top) = ((f64::from(source.0) * seen.0).floor(), (f64::from(source.1) * seen.1).floor());
+            let inside = Crop { left, top, width: f64::from(source.0) - left, height: f64::from(source.1) - top };
+            let analysis = Analysis { inside: Some(inside), focus: Some((seen.2, seen.3)) };
+            let plan = plan_source(source, Orientation::from_exif(exif), &transform, &analysis, ANY).unwrap();
             let Crop { left, top, width, height } = plan.crop;
             prop_assert!(left >= 0.0 && top >= 0.0 && width > 0.0 && height > 0.0);
             prop_assert!(left + width <= f64::from(source.0) + 1e-6 && top + height <= f64::from(source.1) + 1e-6);

@@ -3,6 +3,8 @@
 //! the stages: `decode`, `resize`, `orientation`, `color`, `encode`. `format` tells what bytes are and what can be made of
 //! them, `animation` does it for pictures that move, `why_original` why something is left as it is.
 
+mod adjust;
+mod analysis;
 mod animation;
 #[cfg(feature = "libaom")]
 mod aom;
@@ -16,10 +18,12 @@ mod error;
 mod exif;
 pub mod format;
 pub mod geometry;
+mod ground;
 mod light;
 pub mod metadata;
 pub mod options;
 pub mod orientation;
+mod overlay;
 mod picture;
 mod probe;
 pub mod quality;
@@ -27,11 +31,13 @@ mod render;
 mod resample;
 mod riff;
 mod settings;
+mod steps;
 #[cfg(test)]
 mod tests;
 pub mod transform;
 pub mod why_original;
 
+pub use analysis::{Analysis, needs_analysis};
 pub use animation::moves;
 pub use cancel::Cancel;
 pub use cost::{Cost, cost};
@@ -40,4 +46,5 @@ pub use error::ImageError;
 pub use probe::{Probe, probe};
 pub use render::{Rendered, render};
 pub use settings::{AvifEncoder, Effort, Limits, Settings};
+pub use steps::Extras;
 pub use transform::Transform;

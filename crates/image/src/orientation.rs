@@ -1,7 +1,7 @@
 //! The eight ways in which a picture can lie (EXIF orientation, a turn that is asked for), and laying it upright.
 
 use super::picture::{Picture, byte_count};
-use crate::transform::Rotation;
+use crate::transform::{Flip, Rotation};
 
 /// What has to be done to lay a picture upright: first exchange rows and columns, then mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -73,6 +73,17 @@ impl From<Rotation> for Orientation {
             Rotation::Quarter => Self::from_exif(6),
             Rotation::Half => Self::from_exif(3),
             Rotation::ThreeQuarter => Self::from_exif(8),
+        }
+    }
+}
+
+impl From<Flip> for Orientation {
+    fn from(flip: Flip) -> Self {
+        match flip {
+            Flip::None => Self::UPRIGHT,
+            Flip::Horizontal => Self::from_exif(2),
+            Flip::Vertical => Self::from_exif(4),
+            Flip::Both => Self::from_exif(3),
         }
     }
 }

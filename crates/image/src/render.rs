@@ -7,21 +7,21 @@ use std::{
 };
 
 use super::{
+    analysis::analyze,
     cancel::Cancel,
     color::{self, Conversion, Converter},
     decode::Rows,
     error::ImageError,
     geometry::{Crop, Plan, plan},
+    metadata::{self, Carried},
     orientation,
     picture::{Picture, byte_count},
     probe::Probe,
     resample::{Needs, Resample},
     settings::Limits,
-    transform::{Rgb, Transform},
+    steps::{Aids, Extras, Steps},
+    transform::Transform,
 };
-
-/// What lies around a padded picture where nothing is asked for.
-const WHITE: [u8; 3] = [255; 3];
 
 /// How many rows go by between two looks at whether the work is still wanted.
 const ROWS_BETWEEN_LOOKS: u32 = 64;
@@ -30,6 +30,8 @@ const ROWS_BETWEEN_LOOKS: u32 = 64;
 #[derive(Debug, Clone)]
 pub struct Rendered {
     pub(super) picture: Picture,
+    /// What of the source's metadata goes along.
+    pub(super) carried: Carried,
     /// What decoding took, shared by all that was rendered with it.
     pub(super) decode: Duration,
     /// What it took from decoded rows to this picture.
@@ -54,21 +56,24 @@ pub fn render(
     transforms: &[&Transform],
     limits: &Limits,
     cancel: &Cancel,
+    extras: &Extras<'_>,
 ) -> Result<Vec<Result<Rendered, ImageError>>, ImageError> {
     let (width, height) = (probe.width, probe.height);
     if probe.pixels() > limits.max_pixels {
         return Err(ImageError::SourceTooLarge { width, height, limit: limits.max_pixels });
     }
-    let plans: Vec<_> = transforms.iter().map(|transform| plan(probe, transform, limits.max_output_pixels)).collect();
-    // libjpeg reports errors by unwinding; in other decoders it would be a mistake of theirs. Nothing that was touched is
-    // used again.
-    let drawn = catch_unwind(AssertUnwindSafe(|| draw(bytes, probe, &plans, cancel)))
-        .unwrap_or_else(|_| Err(ImageError::broken(probe.format, "the decoder gave up")))?;
+    let drawn = catching(probe, || {
+        let plans = planned(bytes, probe, transforms, limits, cancel)?;
+        draw(bytes, probe, &plans, cancel)
+    })?;
+    let aids = Aids { extras, limits, cancel };
     Ok(drawn
         .into_iter()
         .zip(transforms)
         .map(|(drawn, transform)| {
-            drawn.and_then(|Drawn { sheet, plan, decode }| sheet.finish(&plan, transform, decode))
+            drawn
+                .and_then(|Drawn { sheet, plan, decode }| sheet.finish(&plan, transform, decode, aids))
+                .map(|rendered| Rendered { carried: metadata::of(bytes, probe, transform.metadata), ..rendered })
         })
         .collect())
 }
@@ -82,7 +87,7 @@ pub(super) fn render_frame(
     colors: &color::ColorSpace,
     probe: &Probe,
     plan: &Plan,
-    transform: &Transform,
+    steps: &Steps<'_>,
 ) -> Result<Picture, ImageError> {
     let mut rows = Rows::of(picture, colors.clone());
     let conversion = Conversion::of(colors);
@@ -92,10 +97,55 @@ pub(super) fn render_frame(
             break;
         }
     }
-    Ok(sheet.finish(plan, transform, Duration::ZERO)?.picture)
+    Ok(steps.take(sheet.picture()?))
 }
 
 type Planned = Result<Plan, ImageError>;
+
+/// libjpeg reports errors by unwinding; in other decoders it would be a mistake of theirs. Nothing that was touched is used
+/// again.
+fn catching<T>(probe: &Probe, decode: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
+    catch_unwind(AssertUnwindSafe(decode))
+        .unwrap_or_else(|_| Err(ImageError::broken(probe.format, "the decoder gave up")))
+}
+
+/// Plans one transform, after a look at the source where it needs one.
+///
+/// # Errors
+/// [`ImageError`]
+pub(super) fn plan_seen(
+    bytes: &[u8],
+    probe: &Probe,
+    transform: &Transform,
+    limits: &Limits,
+    cancel: &Cancel,
+) -> Result<Plan, ImageError> {
+    let analysis = catching(probe, || analyze(bytes, probe, transform, limits, cancel))?;
+    plan(probe, transform, &analysis, limits.max_output_pixels)
+}
+
+/// Plans each transform, after a look at the source where it needs one.
+fn planned(
+    bytes: &[u8],
+    probe: &Probe,
+    transforms: &[&Transform],
+    limits: &Limits,
+    cancel: &Cancel,
+) -> Result<Vec<Planned>, ImageError> {
+    let planned = |transform: &&Transform| {
+        let analysis = analyze(bytes, probe, transform, limits, cancel)?;
+        Ok(plan(probe, transform, &analysis, limits.max_output_pixels))
+    };
+    transforms.iter().map(planned).collect()
+}
+
+/// Decodes for one picture, which stays as the source lies but for the plan's orientation: no further steps are taken. Call it
+/// inside `catch_unwind`, as [`Rows::open`].
+pub(super) fn draw_one(bytes: &[u8], probe: &Probe, plan: &Plan, cancel: &Cancel) -> Result<Picture, ImageError> {
+    let drawn = draw(bytes, probe, &[Ok(*plan)], cancel)?.into_iter().next();
+    let Drawn { sheet, plan, .. } = drawn.unwrap_or(Err(ImageError::RowsMissing))?;
+    Ok(orientation::apply(plan.orientation, sheet.picture()?))
+}
 
 /// A picture whose rows have all come.
 struct Drawn {
@@ -193,28 +243,31 @@ impl Sheet {
         }
     }
 
-    /// Lays it upright, on its ground and canvas.
-    fn finish(self, plan: &Plan, transform: &Transform, decode: Duration) -> Result<Rendered, ImageError> {
-        let started = Instant::now();
+    /// The picture that its rows made, in sRGB.
+    fn picture(self) -> Result<Picture, ImageError> {
         let picture = match self.rows {
             SheetRows::Whole(Picture { width, height, channels, pixels }) => {
                 Picture::new(width, height, channels, pixels)
             }
             SheetRows::Resampled(resample) => resample.picture(),
         };
-        let picture = picture.ok_or(ImageError::RowsMissing)?;
-        let colored = color::to_srgb(picture, &self.colors);
-        let upright = orientation::apply(plan.orientation, colored.without_idle_alpha());
-        let background = transform.background.map(|Rgb { r, g, b }| [r, g, b]);
-        let grounded = match background {
-            Some(background) => upright.flattened(background),
-            None => upright,
-        };
-        let picture = match plan.canvas {
-            Some(canvas) => grounded.on_canvas(canvas.size, canvas.at, background.unwrap_or(WHITE)),
-            None => grounded,
-        };
-        Ok(Rendered { picture, decode, resize: self.resize + started.elapsed() })
+        let colored = color::to_srgb(picture.ok_or(ImageError::RowsMissing)?, &self.colors);
+        Ok(colored.without_idle_alpha())
+    }
+
+    /// Takes the steps that come after its size.
+    fn finish(
+        self,
+        plan: &Plan,
+        transform: &Transform,
+        decode: Duration,
+        aids: Aids<'_>,
+    ) -> Result<Rendered, ImageError> {
+        let started = Instant::now();
+        let resize = self.resize;
+        let steps = Steps::new(plan, transform, aids)?;
+        let picture = steps.take(self.picture()?);
+        Ok(Rendered { picture, carried: Carried::default(), decode, resize: resize + started.elapsed() })
     }
 }
 

@@ -6,8 +6,8 @@ use image::{DynamicImage, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage, codecs::j
 use proptest::prelude::*;
 
 use super::{
-    Cancel, Developed, Effort, ImageError, Limits, Settings, cost, develop, exif::tests::block, format::OutputFormat,
-    probe, render,
+    Cancel, Developed, Effort, Extras, ImageError, Limits, Settings, cost, develop, exif::tests::block,
+    format::OutputFormat, probe, render,
 };
 use crate::{AvifEncoder, Transform, options::parse_segment};
 
@@ -61,7 +61,16 @@ fn transform(options: &str) -> Transform {
 }
 
 fn developed(bytes: &[u8], options: &str, format: OutputFormat) -> Result<Developed, ImageError> {
-    develop(bytes, &probe(bytes)?, &transform(options), format, &SETTINGS, Effort::FirstView, &Cancel::default())
+    develop(
+        bytes,
+        &probe(bytes)?,
+        &transform(options),
+        format,
+        &SETTINGS,
+        Effort::FirstView,
+        &Cancel::default(),
+        &Extras::default(),
+    )
 }
 
 /// Pixels as RGBA, by another decoder where there is one.
@@ -71,7 +80,8 @@ fn pixels(made: &Developed) -> RgbaImage {
     }
     let found = probe(&made.bytes).unwrap();
     let limits = Limits { max_pixels: u64::MAX, max_output_pixels: u64::MAX, ..Limits::default() };
-    let rendered = render(&made.bytes, &found, &[&Transform::default()], &limits, &Cancel::default()).unwrap();
+    let rendered =
+        render(&made.bytes, &found, &[&Transform::default()], &limits, &Cancel::default(), &Extras::default()).unwrap();
     let picture = rendered.into_iter().next().unwrap().unwrap().picture;
     let rgba = if picture.channels.count() == 4 {
         picture.pixels
@@ -115,6 +125,7 @@ fn the_pure_rust_encoder_makes_the_same_picture() {
         &settings,
         Effort::FirstView,
         &Cancel::default(),
+        &Extras::default(),
     )
     .unwrap();
     if cfg!(feature = "libaom") {
@@ -311,8 +322,16 @@ fn work_that_is_not_wanted_any_more_stops() {
     let found = probe(&source).unwrap();
     let cancel = Cancel::default();
     cancel.cancel();
-    let stopped =
-        develop(&source, &found, &transform("w=100"), OutputFormat::WebP, &SETTINGS, Effort::FirstView, &cancel);
+    let stopped = develop(
+        &source,
+        &found,
+        &transform("w=100"),
+        OutputFormat::WebP,
+        &SETTINGS,
+        Effort::FirstView,
+        &cancel,
+        &Extras::default(),
+    );
     assert_eq!(stopped.unwrap_err(), ImageError::Cancelled);
 }
 
@@ -321,7 +340,9 @@ fn what_is_rendered_together_is_what_is_rendered_alone() {
     let source = jpeg(&quarters(400, 300));
     let found = probe(&source).unwrap();
     let wanted = ["", "w=180", "w=100,h=100,fit=cover", "w=60,rotate=90"].map(transform);
-    let render = |wanted: &[&Transform]| render(&source, &found, wanted, &SETTINGS.limits, &Cancel::default()).unwrap();
+    let render = |wanted: &[&Transform]| {
+        render(&source, &found, wanted, &SETTINGS.limits, &Cancel::default(), &Extras::default()).unwrap()
+    };
     let together = render(&wanted.each_ref());
     for (wanted, together) in wanted.iter().zip(together) {
         let alone = render(&[wanted]).remove(0).unwrap().picture;

@@ -1,5 +1,12 @@
 //! What a visitor asks to be done to a source: the canonical operations, without the output format. Source × transform is
-//! an image size (`billing.md` rule 3); two requests that mean the same pixels compare equal.
+//! an image size (`billing.md` rule 3); two requests that mean the same pixels compare equal. Everything is a whole number:
+//! fractions are counted in hundredths, thousandths or hundred-thousandths, as each field says.
+
+mod operation;
+mod region;
+
+pub use operation::{Adjust, Amount, Factor, Sigma, Watermark};
+pub use region::{CropBox, Length, Trim};
 
 /// The canonical list of operations. `Transform::default()` is "same size, best format".
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -17,11 +24,27 @@ pub struct Transform {
     /// How good it shall look; `None` is the site's.
     pub quality: Option<Quality>,
     /// What lies under transparent pixels where the format has none, and around a padded picture.
-    pub background: Option<Rgb>,
+    pub background: Option<Color>,
     /// Clockwise turn, after EXIF orientation.
     pub rotate: Rotation,
     /// What becomes of an animated source.
     pub animation: Animation,
+    /// What is cut off the edges of the upright source, before anything else.
+    pub trim: Option<Trim>,
+    /// What is cut out of the upright source, after `trim` and before it is turned and fitted.
+    pub crop: Option<CropBox>,
+    /// Mirroring, before `rotate`. The canonical form has no `Vertical` and no `Both`: these are turns as well.
+    pub flip: Flip,
+    /// Brightness, contrast, gamma and saturation.
+    pub adjust: Adjust,
+    /// How far the fitted picture is blurred.
+    pub blur: Sigma,
+    /// How much it is sharpened after that.
+    pub sharpen: Amount,
+    /// A picture that is laid on it last.
+    pub watermark: Option<Box<Watermark>>,
+    /// What of the source's metadata goes along.
+    pub metadata: Metadata,
 }
 
 /// How good a variant shall look.
@@ -50,16 +73,31 @@ pub enum Fit {
     Pad,
 }
 
-/// A point of the picture, in thousandths of its width and height from the top left; the middle by default.
+/// Which part of a picture counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Gravity {
+pub enum Gravity {
+    /// What lies around this point.
+    At(Point),
+    /// The part with the most to see in it.
+    Auto,
+}
+
+impl Default for Gravity {
+    fn default() -> Self {
+        Self::At(Point::default())
+    }
+}
+
+/// A point of a picture, in thousandths of its width and height from the top left; the middle by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Point {
     /// 0 is the left edge, 1000 the right one.
     pub x_permille: u16,
     /// 0 is the top edge, 1000 the bottom one.
     pub y_permille: u16,
 }
 
-impl Default for Gravity {
+impl Default for Point {
     fn default() -> Self {
         Self { x_permille: 500, y_permille: 500 }
     }
@@ -75,15 +113,22 @@ impl Default for Dpr {
     }
 }
 
-/// An opaque sRGB colour.
+/// An sRGB colour, not premultiplied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Rgb {
+pub struct Color {
     /// Red.
     pub r: u8,
     /// Green.
     pub g: u8,
     /// Blue.
     pub b: u8,
+    /// 255 hides what lies behind it, 0 is transparent.
+    pub alpha: u8,
+}
+
+impl Color {
+    /// Nothing. The canonical form has no other colour with an alpha of 0.
+    pub const TRANSPARENT: Self = Self { r: 0, g: 0, b: 0, alpha: 0 };
 }
 
 /// A clockwise turn.
@@ -108,6 +153,20 @@ pub enum Animation {
     Keep,
     /// The first frame is developed as a still picture.
     FirstFrame,
+}
+
+/// Mirroring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Flip {
+    /// As it is.
+    #[default]
+    None,
+    /// Left becomes right.
+    Horizontal,
+    /// Top becomes bottom.
+    Vertical,
+    /// Both.
+    Both,
 }
 
 /// What of a source's metadata goes along.

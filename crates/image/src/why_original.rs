@@ -18,6 +18,8 @@ pub enum WhyOriginal {
     Broken,
     /// A kind of image that is not developed.
     Unsupported,
+    /// Its watermark could not be had.
+    Watermark,
     /// It moves.
     Animated,
     /// The origin forbids changing it (RFC 9111, 5.2.2.6).
@@ -51,6 +53,7 @@ impl WhyOriginal {
             Self::TooLarge => "too-large",
             Self::Broken => "broken",
             Self::Unsupported => "unsupported",
+            Self::Watermark => "watermark",
             Self::Animated => "animated",
             Self::NoTransform => "no-transform",
             Self::NoStore => "no-store",
@@ -75,6 +78,7 @@ impl WhyOriginal {
                 | Self::Broken
                 | Self::TooLarge
                 | Self::Unsupported
+                | Self::Watermark
                 | Self::Essential
                 | Self::LedgerUnavailable
         )

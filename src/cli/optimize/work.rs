@@ -13,7 +13,7 @@ use crate::{
     config::Images,
     develop::pool::{NotAdmitted, Pool},
     image::{
-        self, Cancel, Developed, Effort, ImageError, Probe, Settings, Transform, format::OutputFormat,
+        self, Cancel, Developed, Effort, Extras, ImageError, Probe, Settings, Transform, format::OutputFormat,
         why_original::WhyOriginal,
     },
 };
@@ -159,12 +159,13 @@ fn develop(
 ) -> Result<Vec<OfFormat>, ImageError> {
     let wanted = Cancel::default();
     if image::moves(probe, transform) {
-        let made = |format| image::develop(bytes, probe, transform, format, settings, effort, &wanted);
+        let made =
+            |format| image::develop(bytes, probe, transform, format, settings, effort, &wanted, &Extras::default());
         return Ok(formats.iter().copied().map(made).collect());
     }
-    let rendered = image::render(bytes, probe, &[transform], &settings.limits, &wanted)?;
+    let rendered = image::render(bytes, probe, &[transform], &settings.limits, &wanted, &Extras::default())?;
     let rendered = rendered.into_iter().next().unwrap_or(Err(ImageError::RowsMissing))?;
-    let made = |format| image::finish(&rendered, probe, transform, format, settings, effort, 1);
+    let made = |format| image::finish(&rendered, transform, format, settings, effort, 1);
     Ok(formats.iter().copied().map(made).collect())
 }
 

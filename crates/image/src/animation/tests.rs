@@ -6,7 +6,7 @@ use image::{AnimationDecoder as _, RgbaImage, codecs::webp::WebPDecoder};
 use proptest::prelude::*;
 
 use crate::{
-    Cancel, Effort, ImageError, Limits, Settings, Transform, cost, develop,
+    Cancel, Effort, Extras, ImageError, Limits, Settings, Transform, cost, develop,
     format::OutputFormat,
     options::parse_segment,
     probe,
@@ -41,8 +41,17 @@ fn transform(options: &str) -> Transform {
 fn moving(bytes: &[u8], options: &str) -> Result<Vec<u8>, ImageError> {
     let (found, transform) = (probe(bytes)?, transform(options));
     cost(&found, &transform, OutputFormat::WebP, &settings(), Effort::FirstView)?;
-    develop(bytes, &found, &transform, OutputFormat::WebP, &settings(), Effort::FirstView, &Cancel::default())
-        .map(|made| made.bytes)
+    develop(
+        bytes,
+        &found,
+        &transform,
+        OutputFormat::WebP,
+        &settings(),
+        Effort::FirstView,
+        &Cancel::default(),
+        &Extras::default(),
+    )
+    .map(|made| made.bytes)
 }
 
 /// A variant as another decoder sees it.
@@ -269,9 +278,17 @@ fn a_default_picture_that_is_no_frame_is_never_shown() {
 fn still_pixel(source: &[u8]) -> Pixel {
     let transform = transform("anim=false");
     let found = probe(source).unwrap();
-    let made =
-        develop(source, &found, &transform, OutputFormat::Png, &settings(), Effort::FirstView, &Cancel::default())
-            .unwrap();
+    let made = develop(
+        source,
+        &found,
+        &transform,
+        OutputFormat::Png,
+        &settings(),
+        Effort::FirstView,
+        &Cancel::default(),
+        &Extras::default(),
+    )
+    .unwrap();
     image::load_from_memory(&made.bytes).unwrap().to_rgba8().get_pixel(24, 8).0
 }
 
@@ -358,8 +375,16 @@ fn nothing_but_webp_moves() {
     let source = gif_of(&two_frames(), None);
     let found = probe(&source).unwrap();
     for format in [OutputFormat::Avif, OutputFormat::Jpeg, OutputFormat::Png] {
-        let made =
-            develop(&source, &found, &Transform::default(), format, &settings(), Effort::FirstView, &Cancel::default());
+        let made = develop(
+            &source,
+            &found,
+            &Transform::default(),
+            format,
+            &settings(),
+            Effort::FirstView,
+            &Cancel::default(),
+            &Extras::default(),
+        );
         let priced = cost(&found, &Transform::default(), format, &settings(), Effort::FirstView);
         let error = made.unwrap_err();
         assert_eq!((error.why_original(), error.is_of_source(), priced), (WhyOriginal::Animated, false, Err(error)));
@@ -374,8 +399,16 @@ fn an_animation_at_the_limits_is_made_and_one_over_them_is_not() {
         let limits = Limits { max_animation_frames: frames, max_animation_pixels: pixels, ..settings().limits };
         let settings = Settings { limits, ..settings() };
         let transform = transform(options);
-        let developed =
-            develop(&source, &found, &transform, OutputFormat::WebP, &settings, Effort::FirstView, &Cancel::default());
+        let developed = develop(
+            &source,
+            &found,
+            &transform,
+            OutputFormat::WebP,
+            &settings,
+            Effort::FirstView,
+            &Cancel::default(),
+            &Extras::default(),
+        );
         let priced = cost(&found, &transform, OutputFormat::WebP, &settings, Effort::FirstView).map(drop);
         assert_eq!(developed.clone().map(drop), priced);
         developed.map(drop).map_err(|error| (error.why_original(), error.is_of_source()))

@@ -6,7 +6,9 @@ use ::exif::{Exif, Field, In, Reader, Tag, Value, experimental::Writer};
 use image::RgbImage;
 
 use super::*;
-use crate::{AvifEncoder, Effort, Limits, Settings, Transform, develop, format::InputFormat, probe, riff};
+use crate::{
+    AvifEncoder, Cancel, Effort, Extras, Limits, Settings, Transform, develop, format::InputFormat, probe, riff,
+};
 
 const XMP: &[u8] = br#"<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>"#;
 
@@ -44,10 +46,9 @@ fn source() -> Vec<u8> {
 fn made(source: &[u8], format: OutputFormat, metadata: Metadata) -> Vec<u8> {
     let settings = Settings { limits: Limits::default(), avif_encoder: AvifEncoder::default() };
     let found = probe(source).unwrap();
-    let made =
-        develop(source, &found, &Transform::default(), format, &settings, Effort::FirstView, &crate::Cancel::default())
-            .unwrap();
-    carry(source, &found, metadata, made.bytes, format, (made.width, made.height))
+    let (transform, cancel) = (Transform { metadata, ..Transform::default() }, Cancel::default());
+    let effort = Effort::FirstView;
+    develop(source, &found, &transform, format, &settings, effort, &cancel, &Extras::default()).unwrap().bytes
 }
 
 fn carry(

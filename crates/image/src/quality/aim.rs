@@ -156,7 +156,7 @@ impl Job<'_> {
 mod tests {
     use super::*;
     use crate::{
-        Cancel, Limits, Settings, develop,
+        Cancel, Extras, Limits, Settings, develop,
         format::OutputFormat::{Avif, Jpeg, Png, WebP},
         options::parse_segment,
         picture::Channels,
@@ -188,10 +188,29 @@ mod tests {
         for target in [60, 72] {
             let transform = crate::Transform { quality: Some(Quality::Target(target)), ..asked.clone() };
             for format in [Avif, WebP, Jpeg] {
-                let first =
-                    develop(PHOTOGRAPH, &found, &transform, format, &SETTINGS, Effort::FirstView, &cancel).unwrap();
+                let first = develop(
+                    PHOTOGRAPH,
+                    &found,
+                    &transform,
+                    format,
+                    &SETTINGS,
+                    Effort::FirstView,
+                    &cancel,
+                    &Extras::default(),
+                )
+                .unwrap();
                 assert_eq!(first.quality, None, "nobody waits for measuring");
-                let refined = refine(PHOTOGRAPH, &found, &transform, format, &SETTINGS, &first.bytes, &cancel).unwrap();
+                let refined = refine(
+                    PHOTOGRAPH,
+                    &found,
+                    &transform,
+                    format,
+                    &SETTINGS,
+                    &first.bytes,
+                    &cancel,
+                    &Extras::default(),
+                )
+                .unwrap();
                 let measured = refined.quality.unwrap();
                 let off = (measured.score - f32::from(target)).abs();
                 assert!(off <= TOLERANCE, "{format:?} for {target}: {measured:?}");

@@ -10,11 +10,19 @@ use crate::{
     probe::probe,
     render::render,
     settings::Limits,
+    steps::Extras,
     transform::Transform,
 };
 
 /// A larger picture is measured in bands that lie evenly over it: measuring takes some 200 bytes a pixel.
 const MAX_PIXELS: usize = 3 << 19;
+
+/// The most bytes that measuring a picture of so many pixels takes, on one ground.
+pub(crate) const fn measuring_bytes(pixels: u64) -> u64 {
+    let measured = if pixels < MAX_PIXELS as u64 { pixels } else { MAX_PIXELS as u64 };
+    measured * 200
+}
+
 /// Rows of a band. A multiple of what the coarsest of the score's scales makes one row of.
 const BAND_ROWS: usize = 128;
 /// What lies under transparent pixels, in turn: the worse score counts.
@@ -68,7 +76,8 @@ impl Reference {
 /// The whole picture in a file that this engine has made.
 pub(crate) fn decoded(file: &[u8]) -> Result<Picture, ImageError> {
     let limits = Limits { max_pixels: u64::MAX, max_output_pixels: u64::MAX, ..Limits::DEFAULT };
-    let rendered = render(file, &probe(file)?, &[&Transform::default()], &limits, &Cancel::default())?;
+    let rendered =
+        render(file, &probe(file)?, &[&Transform::default()], &limits, &Cancel::default(), &Extras::default())?;
     Ok(rendered.into_iter().next().unwrap_or(Err(ImageError::RowsMissing))?.picture)
 }
 

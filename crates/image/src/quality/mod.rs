@@ -6,7 +6,7 @@ mod aim;
 mod content;
 mod correct;
 mod features;
-mod measure;
+pub(crate) mod measure;
 mod predict;
 pub mod specimen;
 mod way;

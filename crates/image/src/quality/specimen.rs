@@ -9,7 +9,7 @@ use super::{
     predict,
 };
 use crate::{
-    AvifEncoder, Cancel, Effort, ImageError, Limits,
+    AvifEncoder, Cancel, Effort, Extras, ImageError, Limits,
     encode::{Chroma, Coding, Make, encode},
     format::OutputFormat,
     picture::{Channels, Picture},
@@ -48,7 +48,7 @@ impl Specimen {
     pub fn of(bytes: &[u8], width: u32) -> Result<Self, ImageError> {
         let transform = Transform { width: Some(width), ..Transform::default() };
         let found = probe(bytes)?;
-        let rendered = render(bytes, &found, &[&transform], &Limits::DEFAULT, &Cancel::default())?;
+        let rendered = render(bytes, &found, &[&transform], &Limits::DEFAULT, &Cancel::default(), &Extras::default())?;
         let picture = rendered.into_iter().next().unwrap_or(Err(ImageError::RowsMissing))?.picture;
         Ok(Self { features: Features::of(&picture), reference: Reference::of(&picture), picture })
     }

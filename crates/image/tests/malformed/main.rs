@@ -15,7 +15,7 @@ use std::{
 };
 
 use lightmeter_image::{
-    Cancel, Developed, Effort, ImageError, Limits, Settings, Transform, develop, format::OutputFormat,
+    Cancel, Developed, Effort, Extras, ImageError, Limits, Settings, Transform, develop, format::OutputFormat,
     options::parse_segment, probe,
 };
 
@@ -34,7 +34,16 @@ fn transform(options: &str) -> Transform {
 fn developed(bytes: &[u8], options: &str, format: OutputFormat, limits: Limits) -> Result<Developed, ImageError> {
     let found = probe(bytes)?;
     let cancel = Cancel::default();
-    develop(bytes, &found, &transform(options), format, &settings(limits), Effort::FirstView, &cancel)
+    develop(
+        bytes,
+        &found,
+        &transform(options),
+        format,
+        &settings(limits),
+        Effort::FirstView,
+        &cancel,
+        &Extras::default(),
+    )
 }
 
 /// Runs what must come to an end and not panic, in a thread of its own. The time is far beyond what it needs: it only tells
