@@ -12,6 +12,10 @@ use std::{
 use lightmeter_image::{Cancel, Effort, Settings, develop, format::OutputFormat, options::parse_segment, probe};
 use rustix::time::{ClockId, clock_gettime};
 
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     for line in stdin().lock().lines() {
         let line = line.expect("lines");
