@@ -7,7 +7,7 @@ TOOLS += nasm:nasm
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test api-test golden corpora build release bench throughput peers fmt lint clean
+.PHONY: help deps demo test api-test golden corpora fuzz build release bench throughput peers fmt lint clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -32,6 +32,9 @@ golden: deps ## hold variants against what Pillow, lcms2 and numpy make (python3
 
 corpora: deps ## feed the engine the odd and broken pictures that others test with (python3, PyPI)
 	tests/corpora/run.sh
+
+fuzz: deps ## fuzz the reading of pictures and options, a minute each (FUZZ_SECONDS; installs cargo-fuzz)
+	fuzz/run.sh
 
 throughput: release ## measure what metering costs over sockets (wrk, python3)
 	benches/throughput.sh

@@ -11,6 +11,6 @@ command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 for target; do
     mkdir -p "target/fuzz/$target"
     # An allocation of more than 256 MB, or a file that takes 10 s, is a finding: limits are small here.
-    cargo fuzz run --target-dir "${CARGO_TARGET_DIR:-target/fuzz/build}" "$target" "target/fuzz/$target" "fuzz/seeds/$target" -- \
+    cargo fuzz run --fuzz-dir fuzz --target-dir "${CARGO_TARGET_DIR:-target/fuzz/build}" "$target" "target/fuzz/$target" "fuzz/seeds/$target" -- \
         -max_total_time="$seconds" -max_len=16384 -timeout=10 -malloc_limit_mb=256 -rss_limit_mb=2048 -print_final_stats=1
 done

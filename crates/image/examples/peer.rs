@@ -14,6 +14,10 @@ use lightmeter_image::{
 };
 use rustix::time::{ClockId, clock_gettime};
 
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     for line in stdin().lock().lines() {
         let line = line.expect("lines");
