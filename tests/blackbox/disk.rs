@@ -89,9 +89,9 @@ async fn a_large_original_comes_from_disk_whole_and_in_parts() {
 
 #[tokio::test]
 async fn the_disk_stays_within_its_bound_and_everything_is_served_all_the_same() {
-    const BOUND: u64 = 512 << 10;
+    const BOUND: u64 = 256 << 10;
     let origin = Origin::start().await;
-    let setup = Setup::of(&origin).set("cache.disk_bytes", "'512KiB'").set("cache.memory_bytes", "'64KiB'");
+    let setup = Setup::of(&origin).set("cache.disk_bytes", "'256KiB'").set("cache.memory_bytes", "'64KiB'");
     let edge = Edge::start(setup).await;
     let sources: Vec<_> = (0..16).map(|number| pictures::jpeg(400, 300, number, Scan::Baseline)).collect();
     for (number, source) in sources.iter().enumerate() {

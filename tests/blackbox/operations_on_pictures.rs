@@ -1,6 +1,6 @@
 //! What the options do to the pixels, seen from outside; the engine's own tests have the details.
 
-use crate::harness::{CURL, Edge, Origin, Reply, Setup, pictures};
+use crate::harness::{CURL, Edge, Origin, Reply, Setup, pictures, until};
 
 /// Left half transparent, right half red.
 async fn edge_with_half() -> (Origin, Edge) {
@@ -101,4 +101,32 @@ async fn operations_that_mean_the_same_are_made_once() {
         edge.picture(&format!("/lm/{options},f=webp/half.png"), CURL).await;
     }
     assert_eq!(edge.encodes().await, 1);
+}
+
+#[tokio::test]
+async fn a_watermark_is_fetched_from_where_the_site_allows_it_and_nowhere_else() {
+    let (origin, edge) = edge_with_half().await;
+    origin.set("/logo.png", Reply::png(pictures::half_clear_png(40, 40)));
+    let options = "w=400,wm=%2Flogo.png,wm-position=nw,wm-scale=0.5,background=fff,f=png";
+    let seen = edge.picture(&format!("/lm/{options}/half.png"), CURL).await;
+    // The watermark's red half is in the left half of the picture, where there was nothing.
+    let pixel = seen.pixels.get_pixel(150, 100);
+    assert!(pixel[0] > 150 && pixel[1] < 120, "{pixel:?}");
+    assert_eq!(origin.count("/logo.png"), 1);
+    // It is an original like any other: the second size does not fetch it again.
+    edge.picture(&format!("/lm/{}/half.png", options.replace("w=400", "w=300")), CURL).await;
+    assert_eq!(origin.count("/logo.png"), 1);
+    let elsewhere = edge.get("/lm/w=400,wm=https%3A%2F%2Felsewhere.test%2Flogo.png/half.png").await;
+    assert!(elsewhere.field("cache-status").contains("detail=watermark"), "{}", elsewhere.field("cache-status"));
+}
+
+#[tokio::test]
+async fn without_its_watermark_a_picture_is_the_original_and_is_not_kept_so() {
+    let (origin, edge) = edge_with_half().await;
+    let path = "/lm/w=300,wm=%2Flogo.png,f=png/half.png";
+    let missing = edge.get(path).await;
+    assert_eq!(missing.body, pictures::half_clear_png(400, 200));
+    assert!(missing.field("cache-status").contains("detail=watermark"), "{missing:?}");
+    origin.set("/logo.png", Reply::png(pictures::half_clear_png(40, 40)));
+    until("the watermark is there", async || edge.get(path).await.body != missing.body).await;
 }
