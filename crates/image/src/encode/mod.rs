@@ -4,6 +4,7 @@
 mod avif;
 mod jpeg;
 mod make;
+mod palette;
 mod png;
 mod ravif;
 mod webp;
