@@ -1,7 +1,5 @@
 //! PNG by the `png` crate: with a palette where there are no more than 256 colours, as grey where there is no other.
 
-use std::borrow::Cow;
-
 use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Filter};
 
 use super::palette::Indexed;
@@ -19,11 +17,11 @@ pub(super) fn encode(picture: &Picture, make: &Make) -> Result<Vec<u8>, ImageErr
         Effort::Refined => Compression::High,
     };
     let file = match (Indexed::of(picture), gray(picture)) {
-        (Some(indexed), None) => write(picture, compression, Pixels::indexed(&indexed)),
+        (Some(indexed), None) => write(picture, compression, &Pixels::indexed(&indexed)),
         // Of many levels of grey the differences say more than their numbers.
-        (Some(indexed), Some(_)) if indexed.bits < 8 => write(picture, compression, Pixels::indexed(&indexed)),
-        (_, Some(levels)) => write(picture, compression, Pixels::gray(&levels)),
-        (None, None) => write(picture, compression, Pixels::plain(picture)),
+        (Some(indexed), Some(_)) if indexed.bits < 8 => write(picture, compression, &Pixels::indexed(&indexed)),
+        (_, Some(levels)) => write(picture, compression, &Pixels::gray(&levels)),
+        (None, None) => write(picture, compression, &Pixels::plain(picture)),
     };
     file.map_err(|error| ImageError::not_encoded(Png, &error))
 }
@@ -40,7 +38,8 @@ struct Pixels<'a> {
     color: ColorType,
     depth: BitDepth,
     filter: Filter,
-    palette: Option<(Cow<'a, [u8]>, Cow<'a, [u8]>)>,
+    /// Colours and alphas.
+    palette: Option<(&'a [u8], &'a [u8])>,
     rows: &'a [u8],
 }
 
@@ -67,12 +66,12 @@ impl<'a> Pixels<'a> {
             4 => BitDepth::Four,
             _ => BitDepth::Eight,
         };
-        let palette = Some((Cow::from(colors.as_slice()), Cow::from(alphas.as_slice())));
+        let palette = Some((colors.as_slice(), alphas.as_slice()));
         Self { color: ColorType::Indexed, depth, filter: Filter::NoFilter, palette, rows }
     }
 }
 
-fn write(picture: &Picture, compression: Compression, pixels: Pixels<'_>) -> Result<Vec<u8>, EncodingError> {
+fn write(picture: &Picture, compression: Compression, pixels: &Pixels<'_>) -> Result<Vec<u8>, EncodingError> {
     let mut file = Vec::new();
     let mut encoder = Encoder::new(&mut file, picture.width, picture.height);
     encoder.set_color(pixels.color);
@@ -80,9 +79,9 @@ fn write(picture: &Picture, compression: Compression, pixels: Pixels<'_>) -> Res
     encoder.set_compression(compression);
     encoder.set_filter(pixels.filter);
     if let Some((colors, alphas)) = pixels.palette {
-        encoder.set_palette(colors.into_owned());
+        encoder.set_palette(colors.to_vec());
         if !alphas.is_empty() {
-            encoder.set_trns(alphas.into_owned());
+            encoder.set_trns(alphas.to_vec());
         }
     }
     let mut writer = encoder.write_header()?;
