@@ -72,6 +72,7 @@ pub fn cost(
     let copies = if transform.blur.0 > 0 || transform.sharpen.0 > 0 { 4 } else { 2 };
     let picture = output_pixels * u64::from(probe.pixel_bytes) * copies;
     let encoding = encoding_bytes(output_pixels, format, settings.avif_encoder, effort);
+    let encoding = encoding + lossless_bytes(probe, format, output_pixels);
     let measuring = measuring_bytes(probe, transform, output_pixels, effort);
     let watermark = if transform.watermark.is_some() { WATERMARK_BYTES } else { 0 };
     let own = resampling_bytes(probe, &plan) + picture + encoding + measuring + watermark;
@@ -112,6 +113,11 @@ fn resampling_bytes(probe: &Probe, plan: &Plan) -> u64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let enlarged = needed.ceil().max(1.0) as u64;
     row * (OPEN_ROWS * enlarged + 4) + u64::from(plan.size.0) * 4 * LIGHT_BYTES
+}
+
+/// WebP keeps alpha, and lettering, without loss, which takes more. JPEG has neither, as a rule.
+fn lossless_bytes(probe: &Probe, format: OutputFormat, pixels: u64) -> u64 {
+    if format == OutputFormat::WebP && probe.pixel_bytes == 4 { pixels * 28 } else { 0 }
 }
 
 fn encoding_bytes(pixels: u64, format: OutputFormat, avif_encoder: AvifEncoder, effort: Effort) -> u64 {
