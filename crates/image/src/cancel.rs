@@ -23,6 +23,15 @@ impl Cancel {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// The same between rows, some of which go by between two looks.
+    ///
+    /// # Errors
+    /// [`ImageError::Cancelled`]
+    pub(super) fn check_row(&self, row: u32) -> Result<(), ImageError> {
+        const ROWS_BETWEEN_LOOKS: u32 = 64;
+        if row.is_multiple_of(ROWS_BETWEEN_LOOKS) { self.check() } else { Ok(()) }
+    }
+
     /// # Errors
     /// [`ImageError::Cancelled`]
     pub(super) fn check(&self) -> Result<(), ImageError> {

@@ -32,13 +32,14 @@ impl From<Option<Vec<u8>>> for ColorSpace {
 }
 
 /// What brings a picture's colours to sRGB.
+#[derive(Clone)]
 pub(super) enum Conversion {
     /// Nothing: they are.
     None,
     /// Each level of grey becomes another.
-    Gray(Box<[u8; 256]>),
+    Gray(Arc<[u8; 256]>),
     /// All channels together.
-    Profile(Box<ColorProfile>),
+    Profile(Arc<ColorProfile>),
 }
 
 impl Conversion {
@@ -56,7 +57,7 @@ impl Conversion {
             },
         };
         match profile.color_space {
-            DataColorSpace::Rgb => Self::Profile(Box::new(profile)),
+            DataColorSpace::Rgb => Self::Profile(Arc::new(profile)),
             DataColorSpace::Gray => gray_levels(&profile).map_or(Self::None, Self::Gray),
             _ => Self::None,
         }
@@ -64,11 +65,14 @@ impl Conversion {
 }
 
 /// Converts a picture that is there as a whole.
-pub(super) fn to_srgb(picture: Picture, space: &ColorSpace) -> Picture {
-    match Conversion::of(space) {
+pub(super) fn to_srgb(mut picture: Picture, conversion: &Conversion) -> Picture {
+    match conversion {
         Conversion::None => picture,
-        Conversion::Gray(levels) => convert_gray(picture, &levels),
-        Conversion::Profile(profile) => convert(&picture, &profile).unwrap_or(picture),
+        Conversion::Gray(levels) => {
+            regray(&mut picture.pixels, picture.channels, levels);
+            picture
+        }
+        Conversion::Profile(profile) => convert(&picture, profile).unwrap_or(picture),
     }
 }
 
@@ -126,28 +130,18 @@ fn convert(picture: &Picture, profile: &ColorProfile) -> Option<Picture> {
     Some(Picture { pixels, ..*picture })
 }
 
-fn gray_levels(profile: &ColorProfile) -> Option<Box<[u8; 256]>> {
+fn gray_levels(profile: &ColorProfile) -> Option<Arc<[u8; 256]>> {
     let srgb = ColorProfile::new_srgb();
     let transform =
         profile.create_transform_8bit(Layout::Gray, &srgb, Layout::Rgb, TransformOptions::default()).ok()?;
     let levels: [u8; 256] = std::array::from_fn(|level| u8::try_from(level).unwrap_or(u8::MAX));
     let mut converted = [0; 256 * 3];
     transform.transform(&levels, &mut converted).ok()?;
-    Some(Box::new(std::array::from_fn(|level| converted[level * 3])))
+    Some(Arc::new(std::array::from_fn(|level| converted[level * 3])))
 }
 
-/// Appends a row of grey, which is held as RGB with three equal channels, in other levels.
-pub(super) fn push_gray(row: &[u8], channels: Channels, levels: &[u8; 256], converted: &mut Vec<u8>) {
-    converted.extend_from_slice(row);
-    regray(converted, channels, levels);
-}
-
-fn convert_gray(mut picture: Picture, levels: &[u8; 256]) -> Picture {
-    regray(&mut picture.pixels, picture.channels, levels);
-    picture
-}
-
-fn regray(pixels: &mut [u8], channels: Channels, levels: &[u8; 256]) {
+/// Puts grey, which is held as RGB with three equal channels, to other levels.
+pub(super) fn regray(pixels: &mut [u8], channels: Channels, levels: &[u8; 256]) {
     for pixel in pixels.chunks_exact_mut(channels.count()) {
         pixel[..3].iter_mut().for_each(|level| *level = levels[usize::from(*level)]);
     }
@@ -200,6 +194,10 @@ fn plain_inks(inks: &[u8], pixels: &mut [u8]) {
 mod tests {
     use super::*;
 
+    fn in_srgb(picture: Picture, space: &ColorSpace) -> Picture {
+        to_srgb(picture, &Conversion::of(space))
+    }
+
     fn red() -> Picture {
         Picture::new(1, 1, Channels::Rgb, vec![200, 30, 30]).unwrap()
     }
@@ -207,13 +205,13 @@ mod tests {
     #[test]
     fn display_p3_red_becomes_a_stronger_srgb_red() {
         let profile = ColorProfile::new_display_p3().encode().unwrap();
-        assert_stronger(&to_srgb(red(), &ColorSpace::Icc(profile)));
+        assert_stronger(&in_srgb(red(), &ColorSpace::Icc(profile)));
     }
 
     #[cfg(feature = "libaom")]
     #[test]
     fn so_it_does_by_its_name() {
-        assert_stronger(&to_srgb(red(), &ColorSpace::DisplayP3));
+        assert_stronger(&in_srgb(red(), &ColorSpace::DisplayP3));
     }
 
     fn assert_stronger(converted: &Picture) {
@@ -223,16 +221,16 @@ mod tests {
     #[test]
     fn srgb_stays_as_it_is_and_a_broken_profile_counts_as_none() {
         let profile = ColorProfile::new_srgb().encode().unwrap();
-        let same = to_srgb(red(), &ColorSpace::Icc(profile));
+        let same = in_srgb(red(), &ColorSpace::Icc(profile));
         assert!(same.pixels.iter().zip(red().pixels).all(|(a, b)| a.abs_diff(b) <= 1), "{:?}", same.pixels);
-        assert_eq!(to_srgb(red(), &ColorSpace::Icc(b"nonsense".to_vec())), red());
+        assert_eq!(in_srgb(red(), &ColorSpace::Icc(b"nonsense".to_vec())), red());
     }
 
     #[test]
     fn a_grey_profile_changes_the_level_of_all_channels_alike() {
         let profile = ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
         let grey = Picture::new(1, 1, Channels::Rgba, vec![50, 50, 50, 9]).unwrap();
-        let converted = to_srgb(grey, &ColorSpace::Icc(profile)).pixels;
+        let converted = in_srgb(grey, &ColorSpace::Icc(profile)).pixels;
         assert!(converted[0] > 100 && converted[0] == converted[1] && converted[1] == converted[2], "{converted:?}");
         assert_eq!(converted[3], 9);
     }

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use super::{
     animation::{self, MakeMoving},
     cancel::Cancel,
+    color::Conversion,
     decode,
     error::ImageError,
     format::OutputFormat,
     metadata,
     probe::Probe,
     quality::{Aim, DEFAULT_TARGET, Measured, Order, aim},
-    render::{Rendered, plan_seen, render, render_frame},
+    render::{Rendered, plan_seen, render_frame, render_one},
     settings::{Effort, Settings},
     steps::{Aids, Extras, Steps},
     transform::{Quality, Transform},
@@ -65,7 +66,8 @@ pub fn develop(
     if animation::moves(probe, transform) {
         return develop_moving(bytes, probe, transform, format, settings, effort, cancel, extras);
     }
-    let rendered = render_one(bytes, probe, transform, settings, cancel, extras)?;
+    let rendered = render_one(bytes, probe, transform, &settings.limits, cancel, extras)?;
+    cancel.check()?;
     finish(&rendered, transform, format, settings, effort, 1)
 }
 
@@ -88,22 +90,9 @@ pub fn refine(
     if animation::moves(probe, transform) {
         return develop_moving(bytes, probe, transform, format, settings, Effort::Refined, cancel, extras);
     }
-    let rendered = render_one(bytes, probe, transform, settings, cancel, extras)?;
-    finish_as(&rendered, transform, format, settings, (Effort::Refined, 1, Some(first_view)))
-}
-
-fn render_one(
-    bytes: &[u8],
-    probe: &Probe,
-    transform: &Transform,
-    settings: &Settings,
-    cancel: &Cancel,
-    extras: &Extras<'_>,
-) -> Result<Rendered, ImageError> {
-    let rendered = render(bytes, probe, &[transform], &settings.limits, cancel, extras)?;
-    let rendered = rendered.into_iter().next().unwrap_or(Err(ImageError::RowsMissing))?;
+    let rendered = render_one(bytes, probe, transform, &settings.limits, cancel, extras)?;
     cancel.check()?;
-    Ok(rendered)
+    finish_as(&rendered, transform, format, settings, (Effort::Refined, 1, Some(first_view)))
 }
 
 /// Makes a variant of a picture that has been rendered, with so many threads.
@@ -134,7 +123,7 @@ fn finish_as(
     if width.max(height) > format.max_side() {
         return Err(ImageError::OutputTooLarge { width, height });
     }
-    let quality = transform.quality.unwrap_or(Quality::Target(DEFAULT_TARGET));
+    let quality = quality(transform);
     let avif_encoder = settings.avif_encoder;
     let order = Order { quality, format, avif_encoder, effort, threads, first_view };
     let Aim { bytes, measured } = match format {
@@ -161,12 +150,17 @@ fn develop_moving(
     let plan = plan_seen(source, probe, transform, &settings.limits, cancel)?;
     animation::check(probe, &plan, format, &settings.limits)?;
     let (width, height) = plan.output_size();
-    let make = MakeMoving { size: (width, height), quality: setting(transform), effort };
+    let quality = match quality(transform) {
+        Quality::Setting(setting) => setting,
+        // Frames are not measured: what usually scores so.
+        Quality::Target(score) => score.saturating_add(8).min(100),
+    };
+    let make = MakeMoving { size: (width, height), quality, effort };
     let steps = Steps::new(&plan, transform, Aids { extras, limits: &settings.limits, cancel })?;
-    let colors = decode::animation_colors(source, probe);
-    let (bytes, stages) = animation::develop(source, probe, make, |picture| {
+    let conversion = Conversion::of(&decode::animation_colors(source, probe));
+    let (bytes, stages) = animation::develop(source, probe, make, |frame| {
         cancel.check()?;
-        render_frame(picture, &colors, probe, &plan, &steps)
+        render_frame(frame, &conversion, probe, &plan, &steps)
     })?;
     let bytes = metadata::of(source, probe, transform.metadata).put_into(bytes, format, (width, height));
     Ok(Developed { bytes, width, height, stages, quality: None })
@@ -182,10 +176,7 @@ pub fn useful_threads(format: OutputFormat, (width, height): (u32, u32)) -> usiz
     if format == OutputFormat::Avif && is_worth_it { MOST } else { 1 }
 }
 
-fn setting(transform: &Transform) -> u8 {
-    match transform.quality {
-        Some(Quality::Setting(quality)) => quality,
-        Some(Quality::Target(score)) => score.saturating_add(8).min(100),
-        None => 80,
-    }
+/// How good it shall be.
+fn quality(transform: &Transform) -> Quality {
+    transform.quality.unwrap_or(Quality::Target(DEFAULT_TARGET))
 }

@@ -1,7 +1,5 @@
 //! What lies behind a picture: a background, a canvas around it, each perhaps translucent.
 
-use std::borrow::Cow;
-
 use super::{
     geometry::Canvas,
     overlay::over,
@@ -19,7 +17,7 @@ pub(super) fn on_ground(picture: Picture, background: Option<Color>, canvas: Opt
         None => picture,
     };
     match canvas {
-        Some(canvas) => on_canvas(&grounded, canvas, background.unwrap_or(WHITE)),
+        Some(canvas) => on_canvas(grounded, canvas, background.unwrap_or(WHITE)),
         None => grounded,
     }
 }
@@ -36,29 +34,18 @@ fn on_background(mut picture: Picture, Color { r, g, b, alpha }: Color) -> Pictu
     picture
 }
 
-fn on_canvas(picture: &Picture, canvas: Canvas, Color { r, g, b, alpha }: Color) -> Picture {
+fn on_canvas(picture: Picture, canvas: Canvas, Color { r, g, b, alpha }: Color) -> Picture {
     if alpha == u8::MAX {
         return picture.on_canvas(canvas.size, canvas.at, [r, g, b]);
     }
-    let with_alpha = with_alpha(picture);
+    let with_alpha = picture.with_alpha();
     let row_bytes = canvas.size.0 as usize * 4;
     let mut pixels = [r, g, b, alpha].repeat(canvas.size.0 as usize * canvas.size.1 as usize);
-    let rows = with_alpha.pixels.chunks_exact(with_alpha.width as usize * 4);
-    for (row, onto) in rows.zip(pixels.chunks_exact_mut(row_bytes).skip(canvas.at.1 as usize)) {
+    for (row, onto) in with_alpha.rows().zip(pixels.chunks_exact_mut(row_bytes).skip(canvas.at.1 as usize)) {
         let onto = onto.iter_mut().skip(canvas.at.0 as usize * 4);
         onto.zip(row).for_each(|(onto, level)| *onto = *level);
     }
     Picture { width: canvas.size.0, height: canvas.size.1, channels: Channels::Rgba, pixels }
-}
-
-fn with_alpha(picture: &Picture) -> Cow<'_, Picture> {
-    match picture.channels {
-        Channels::Rgba => Cow::Borrowed(picture),
-        Channels::Rgb => {
-            let pixels = picture.pixels.as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [*r, *g, *b, u8::MAX]).collect();
-            Cow::Owned(Picture { channels: Channels::Rgba, pixels, ..*picture })
-        }
-    }
 }
 
 #[cfg(test)]

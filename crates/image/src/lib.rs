@@ -44,7 +44,7 @@ pub use cost::{Cost, cost};
 pub use develop::{Developed, StageTimes, develop, finish, refine, useful_threads};
 pub use error::ImageError;
 pub use probe::{Probe, probe};
-pub use render::{Rendered, render};
+pub use render::{Rendered, render, render_one};
 pub use settings::{AvifEncoder, Effort, Limits, Settings};
 pub use steps::Extras;
 pub use transform::Transform;

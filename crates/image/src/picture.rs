@@ -42,6 +42,20 @@ impl Picture {
         fits.then_some(Self { width, height, channels, pixels })
     }
 
+    /// Its rows, from top to bottom.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &[u8]> {
+        self.pixels.chunks_exact(self.width as usize * self.channels.count())
+    }
+
+    /// It with an alpha channel, which hides nothing where there was none.
+    pub(super) fn with_alpha(self) -> Self {
+        if self.channels == Channels::Rgba {
+            return self;
+        }
+        let pixels = self.pixels.as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [*r, *g, *b, u8::MAX]).collect();
+        Self { channels: Channels::Rgba, pixels, ..self }
+    }
+
     /// Drops an alpha channel that hides nothing: it costs bytes and time in every encoder.
     pub(super) fn without_idle_alpha(self) -> Self {
         let opaque = self.channels == Channels::Rgba && self.pixels.chunks_exact(4).all(|pixel| pixel[3] == u8::MAX);

@@ -15,16 +15,13 @@ use super::{
     geometry::{Crop, Plan, plan},
     metadata::{self, Carried},
     orientation,
-    picture::{Picture, byte_count},
+    picture::{Channels, Picture, byte_count},
     probe::Probe,
     resample::{Needs, Resample},
     settings::Limits,
     steps::{Aids, Extras, Steps},
     transform::Transform,
 };
-
-/// How many rows go by between two looks at whether the work is still wanted.
-const ROWS_BETWEEN_LOOKS: u32 = 64;
 
 /// A picture as it is wanted, ready for any encoder.
 #[derive(Debug, Clone)]
@@ -63,8 +60,8 @@ pub fn render(
         return Err(ImageError::SourceTooLarge { width, height, limit: limits.max_pixels });
     }
     let drawn = catching(probe, || {
-        let plans = planned(bytes, probe, transforms, limits, cancel)?;
-        draw(bytes, probe, &plans, cancel)
+        let plans = transforms.iter().map(|transform| planned(bytes, probe, transform, limits, cancel));
+        draw(bytes, probe, &plans.collect::<Result<Vec<_>, _>>()?, cancel)
     })?;
     let aids = Aids { extras, limits, cancel };
     Ok(drawn
@@ -78,25 +75,35 @@ pub fn render(
         .collect())
 }
 
+/// Renders one transform of a source.
+///
+/// # Errors
+/// [`ImageError`]
+pub fn render_one(
+    bytes: &[u8],
+    probe: &Probe,
+    transform: &Transform,
+    limits: &Limits,
+    cancel: &Cancel,
+    extras: &Extras<'_>,
+) -> Result<Rendered, ImageError> {
+    let rendered = render(bytes, probe, &[transform], limits, cancel, extras)?;
+    rendered.into_iter().next().unwrap_or(Err(ImageError::RowsMissing))
+}
+
 /// Renders one frame of an animation.
 ///
 /// # Errors
 /// [`ImageError::RowsMissing`]
 pub(super) fn render_frame(
-    picture: Picture,
-    colors: &color::ColorSpace,
+    frame: &Picture,
+    conversion: &Conversion,
     probe: &Probe,
     plan: &Plan,
     steps: &Steps<'_>,
 ) -> Result<Picture, ImageError> {
-    let mut rows = Rows::of(picture, colors.clone());
-    let conversion = Conversion::of(colors);
-    let mut sheet = Sheet::new(&rows, probe, plan, &conversion);
-    while let Some(row) = rows.next()? {
-        if sheet.push(row) == Needs::Nothing {
-            break;
-        }
-    }
+    let mut sheet = Sheet::new((frame.width, frame.height), frame.channels, probe, plan, conversion);
+    let _ = frame.rows().map(|row| sheet.push(row)).find(|needs| *needs == Needs::Nothing);
     Ok(steps.take(sheet.picture()?))
 }
 
@@ -120,23 +127,19 @@ pub(super) fn plan_seen(
     limits: &Limits,
     cancel: &Cancel,
 ) -> Result<Plan, ImageError> {
-    let analysis = catching(probe, || analyze(bytes, probe, transform, limits, cancel))?;
-    plan(probe, transform, &analysis, limits.max_output_pixels)
+    catching(probe, || planned(bytes, probe, transform, limits, cancel))?
 }
 
-/// Plans each transform, after a look at the source where it needs one.
+/// The outer error is the source's, the inner one the transform's. Call it inside `catch_unwind`, as [`Rows::open`].
 fn planned(
     bytes: &[u8],
     probe: &Probe,
-    transforms: &[&Transform],
+    transform: &Transform,
     limits: &Limits,
     cancel: &Cancel,
-) -> Result<Vec<Planned>, ImageError> {
-    let planned = |transform: &&Transform| {
-        let analysis = analyze(bytes, probe, transform, limits, cancel)?;
-        Ok(plan(probe, transform, &analysis, limits.max_output_pixels))
-    };
-    transforms.iter().map(planned).collect()
+) -> Result<Planned, ImageError> {
+    let analysis = analyze(bytes, probe, transform, limits, cancel)?;
+    Ok(plan(probe, transform, &analysis, limits.max_output_pixels))
 }
 
 /// Decodes for one picture, which stays as the source lies but for the plan's orientation: no further steps are taken. Call it
@@ -164,24 +167,15 @@ fn draw(
     let needed = plans.iter().flatten().map(Plan::needed).fold(0.0, f64::max);
     let mut rows = Rows::open(bytes, probe, needed)?;
     let conversion = Conversion::of(&rows.colors);
-    let channels = rows.channels;
-    let mut sheets: Vec<Result<Sheet, ImageError>> = plans
-        .iter()
-        .map(|plan| plan.as_ref().map(|plan| Sheet::new(&rows, probe, plan, &conversion)).map_err(Clone::clone))
-        .collect();
+    let (size, channels) = (rows.size, rows.channels);
+    let sheet = |plan: &Plan| Sheet::new(size, channels, probe, plan, &conversion);
+    let mut sheets: Vec<Result<Sheet, ImageError>> =
+        plans.iter().map(|plan| plan.as_ref().map(sheet).map_err(Clone::clone)).collect();
     let mut decode = clock.lap();
-    let mut gray_row = Vec::new();
     for at in 0u32.. {
-        if at.is_multiple_of(ROWS_BETWEEN_LOOKS) {
-            cancel.check()?;
-        }
-        let Some(mut row) = rows.next()? else { break };
+        cancel.check_row(at)?;
+        let Some(row) = rows.next()? else { break };
         decode += clock.lap();
-        if let Conversion::Gray(levels) = &conversion {
-            gray_row.clear();
-            color::push_gray(row, channels, levels, &mut gray_row);
-            row = &gray_row;
-        }
         let mut wanted = false;
         for sheet in sheets.iter_mut().flatten() {
             wanted |= sheet.push(row) == Needs::More;
@@ -199,47 +193,51 @@ fn draw(
 /// Where rows go.
 struct Sheet {
     rows: SheetRows,
-    colors: color::ColorSpace,
+    channels: Channels,
+    conversion: Conversion,
     resize: Duration,
 }
 
 enum SheetRows {
-    /// As they are: neither cut nor resized.
+    /// As they are, neither cut nor resized: they are converted together in the end.
     Whole(Picture),
-    /// To their size.
-    Resampled(Box<Resample>),
+    /// To their size. Grey is converted before, in a row of its own, and colours on their way out.
+    Resampled(Box<Resample>, Vec<u8>),
 }
 
 impl Sheet {
-    fn new(rows: &Rows<'_>, probe: &Probe, plan: &Plan, conversion: &Conversion) -> Self {
-        let (width, height) = rows.size;
-        let crop = scaled(plan.crop, (probe.width, probe.height), rows.size);
-        let is_whole = crop == Crop::whole(rows.size) && plan.size == rows.size;
-        if is_whole {
-            let pixels = Vec::with_capacity(byte_count(width, height, rows.channels.count()));
-            let colors = if matches!(conversion, Conversion::Profile(_)) {
-                rows.colors.clone()
-            } else {
-                color::ColorSpace::Srgb
+    /// For rows of a picture of `size`, perhaps a reduction of the source.
+    fn new(size: (u32, u32), channels: Channels, probe: &Probe, plan: &Plan, conversion: &Conversion) -> Self {
+        let (width, height) = size;
+        let crop = scaled(plan.crop, (probe.width, probe.height), size);
+        let is_whole = crop == Crop::whole(size) && plan.size == size;
+        let rows = if is_whole {
+            let pixels = Vec::with_capacity(byte_count(width, height, channels.count()));
+            SheetRows::Whole(Picture { width, height, channels, pixels })
+        } else {
+            let converter = match conversion {
+                Conversion::Profile(profile) => Converter::new(profile),
+                Conversion::None | Conversion::Gray(_) => None,
             };
-            let picture = Picture { width, height, channels: rows.channels, pixels };
-            return Self { rows: SheetRows::Whole(picture), colors, resize: Duration::ZERO };
-        }
-        let converter = match conversion {
-            Conversion::Profile(profile) => Converter::new(profile),
-            Conversion::None | Conversion::Gray(_) => None,
+            let resample = Resample::new(size, channels, crop, plan.size, converter);
+            SheetRows::Resampled(Box::new(resample), Vec::new())
         };
-        let resample = Resample::new(rows.size, rows.channels, crop, plan.size, converter);
-        Self { rows: SheetRows::Resampled(Box::new(resample)), colors: color::ColorSpace::Srgb, resize: Duration::ZERO }
+        Self { rows, channels, conversion: conversion.clone(), resize: Duration::ZERO }
     }
 
     fn push(&mut self, row: &[u8]) -> Needs {
-        match &mut self.rows {
-            SheetRows::Whole(picture) => {
+        match (&mut self.rows, &self.conversion) {
+            (SheetRows::Whole(picture), _) => {
                 picture.pixels.extend_from_slice(row);
                 Needs::More
             }
-            SheetRows::Resampled(resample) => resample.push(row),
+            (SheetRows::Resampled(resample, gray), Conversion::Gray(levels)) => {
+                gray.clear();
+                gray.extend_from_slice(row);
+                color::regray(gray, self.channels, levels);
+                resample.push(gray)
+            }
+            (SheetRows::Resampled(resample, _), _) => resample.push(row),
         }
     }
 
@@ -247,12 +245,12 @@ impl Sheet {
     fn picture(self) -> Result<Picture, ImageError> {
         let picture = match self.rows {
             SheetRows::Whole(Picture { width, height, channels, pixels }) => {
-                Picture::new(width, height, channels, pixels)
+                let whole = Picture::new(width, height, channels, pixels);
+                whole.map(|whole| color::to_srgb(whole, &self.conversion))
             }
-            SheetRows::Resampled(resample) => resample.picture(),
+            SheetRows::Resampled(resample, _) => resample.picture(),
         };
-        let colored = color::to_srgb(picture.ok_or(ImageError::RowsMissing)?, &self.colors);
-        Ok(colored.without_idle_alpha())
+        Ok(picture.ok_or(ImageError::RowsMissing)?.without_idle_alpha())
     }
 
     /// Takes the steps that come after its size.
@@ -297,5 +295,32 @@ impl Stopwatch {
     fn lap(&mut self) -> Duration {
         let now = Instant::now();
         now - std::mem::replace(&mut self.0, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{color::ColorSpace, options::parse_segment};
+
+    /// A GIF of 8 × 8 whose pixels nobody looks at.
+    const HEADER: &[u8] = b"GIF89a\x08\0\x08\0\0\0\0";
+
+    #[test]
+    fn a_frame_of_grey_is_converted_whether_or_not_it_is_resized() {
+        let profile = moxcms::ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
+        let conversion = Conversion::of(&ColorSpace::Icc(profile));
+        let frame = Picture::new(8, 8, Channels::Rgb, vec![50; 8 * 8 * 3]).unwrap();
+        let probe = crate::probe(HEADER).unwrap();
+        let (extras, limits, cancel) = (Extras::default(), Limits::DEFAULT, Cancel::default());
+        for options in ["w=8", "w=4"] {
+            let transform = parse_segment(options).unwrap().canonical().0;
+            let plan = plan(&probe, &transform, &Default::default(), 1_000).unwrap();
+            let aids = Aids { extras: &extras, limits: &limits, cancel: &cancel };
+            let steps = Steps::new(&plan, &transform, aids).unwrap();
+            let made = render_frame(&frame, &conversion, &probe, &plan, &steps).unwrap();
+            // Level 50 of 255 in light, and not by sRGB's curve.
+            assert!(made.pixels.iter().all(|level| level.abs_diff(122) <= 1), "{options}: {:?}", &made.pixels[..3]);
+        }
     }
 }

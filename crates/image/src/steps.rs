@@ -11,7 +11,7 @@ use super::{
     overlay::{overlay, room},
     picture::Picture,
     probe::probe,
-    render::render,
+    render::render_one,
     settings::Limits,
 };
 use crate::transform::{Animation, Fit, Transform, Watermark};
@@ -88,9 +88,7 @@ fn mark(size: (u32, u32), watermark: &Watermark, aids: Aids<'_>) -> Result<Pictu
         animation: Animation::FirstFrame,
         ..Transform::default()
     };
-    let rendered = render(bytes, &found, &[&fitted], limits, cancel, &Extras::default());
-    let one = rendered.and_then(|rendered| rendered.into_iter().next().unwrap_or(Err(ImageError::RowsMissing)));
-    match one {
+    match render_one(bytes, &found, &fitted, limits, cancel, &Extras::default()) {
         Ok(rendered) => Ok(rendered.picture),
         Err(ImageError::Cancelled) => Err(ImageError::Cancelled),
         Err(error) => Err(failed(error.to_string())),

@@ -163,8 +163,7 @@ fn develop(
             |format| image::develop(bytes, probe, transform, format, settings, effort, &wanted, &Extras::default());
         return Ok(formats.iter().copied().map(made).collect());
     }
-    let rendered = image::render(bytes, probe, &[transform], &settings.limits, &wanted, &Extras::default())?;
-    let rendered = rendered.into_iter().next().unwrap_or(Err(ImageError::RowsMissing))?;
+    let rendered = image::render_one(bytes, probe, transform, &settings.limits, &wanted, &Extras::default())?;
     let made = |format| image::finish(&rendered, transform, format, settings, effort, 1);
     Ok(formats.iter().copied().map(made).collect())
 }

@@ -20,9 +20,6 @@ use crate::transform::{Fit, Gravity, Transform, Trim};
 /// The longer side of the small picture in which what there is to see is looked for.
 const SMALL_SIDE: u32 = 256;
 
-/// How many rows go by between two looks at whether the work is still wanted.
-const ROWS_BETWEEN_LOOKS: u32 = 64;
-
 /// What was seen of a source; by default nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Analysis {
@@ -67,9 +64,7 @@ fn inside_border(bytes: &[u8], probe: &Probe, tolerance: u8, cancel: &Cancel) ->
     let mut rows = Rows::open(bytes, probe, 1.0)?;
     let mut border = Border::new(rows.channels, tolerance);
     for at in 0u32.. {
-        if at.is_multiple_of(ROWS_BETWEEN_LOOKS) {
-            cancel.check()?;
-        }
+        cancel.check_row(at)?;
         let Some(row) = rows.next()? else { break };
         border.push(row);
     }

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use crate::picture::{Channels, Picture, byte_count};
+use crate::{
+    overlay,
+    picture::{Channels, Picture, byte_count},
+};
 
 /// Pixels to be drawn, RGBA and not premultiplied, rows without gaps. It may reach over the canvas, which cuts it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,22 +115,13 @@ impl Canvas {
     }
 }
 
-/// "Over" of Porter and Duff, on pixels that are not premultiplied.
+/// Most pixels of a patch hide all that is under them, or nothing.
 fn lay_over(under: &mut [u8], over: &[u8]) {
-    for (under, over) in under.chunks_exact_mut(4).zip(over.chunks_exact(4)) {
+    for (under, over) in under.as_chunks_mut().0.iter_mut().zip(over.as_chunks::<4>().0) {
         match over[3] {
             0 => {}
-            255 => under.copy_from_slice(over),
-            alpha => {
-                let over_share = u32::from(alpha) * 255;
-                let under_share = u32::from(under[3]) * (255 - u32::from(alpha));
-                let whole = over_share + under_share;
-                for (under, over) in under.iter_mut().zip(over).take(3) {
-                    let mixed = (u32::from(*over) * over_share + u32::from(*under) * under_share + whole / 2) / whole;
-                    *under = u8::try_from(mixed).unwrap_or(u8::MAX);
-                }
-                under[3] = u8::try_from((whole + 127) / 255).unwrap_or(u8::MAX);
-            }
+            u8::MAX => *under = *over,
+            _ => *under = overlay::over(*over, *under),
         }
     }
 }

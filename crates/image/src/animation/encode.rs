@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::ImageError,
     format::OutputFormat::WebP,
-    picture::{Channels, Picture},
+    picture::Picture,
     riff::{self, Chunks, Extended, flags, u24, u24_bytes},
     settings::Effort,
 };
@@ -222,14 +222,4 @@ fn lossy_tolerance(quality: u8) -> u8 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let levels = (31.0 * (1.0 - share) + share) as u8;
     levels
-}
-
-impl Picture {
-    fn with_alpha(self) -> Self {
-        if self.channels == Channels::Rgba {
-            return self;
-        }
-        let opaque = self.pixels.chunks_exact(3).flat_map(|pixel| [pixel[0], pixel[1], pixel[2], u8::MAX]);
-        Self { channels: Channels::Rgba, pixels: opaque.collect(), ..self }
-    }
 }

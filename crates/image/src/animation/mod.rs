@@ -95,7 +95,7 @@ pub(super) fn develop(
     bytes: &[u8],
     probe: &Probe,
     make: MakeMoving,
-    finish: impl FnMut(Picture) -> Result<Picture, ImageError>,
+    finish: impl FnMut(&Picture) -> Result<Picture, ImageError>,
 ) -> Result<(Vec<u8>, StageTimes), ImageError> {
     // As for still pictures: no decoder should unwind, and nothing that was touched is used again.
     catch_unwind(AssertUnwindSafe(|| develop_unwinding(bytes, probe, make, finish)))
@@ -106,7 +106,7 @@ fn develop_unwinding(
     bytes: &[u8],
     probe: &Probe,
     make: MakeMoving,
-    mut finish: impl FnMut(Picture) -> Result<Picture, ImageError>,
+    mut finish: impl FnMut(&Picture) -> Result<Picture, ImageError>,
 ) -> Result<(Vec<u8>, StageTimes), ImageError> {
     let mut stages = StageTimes::default();
     let mut frames = Frames::of(bytes, probe)?;
@@ -115,7 +115,7 @@ fn develop_unwinding(
     for _ in 0..probe.frames {
         let next = timed(&mut stages.decode, || frames.next())?;
         let Some((canvas, duration_ms)) = next else { break };
-        let picture = timed(&mut stages.resize, || finish(canvas.clone()))?;
+        let picture = timed(&mut stages.resize, || finish(canvas))?;
         timed(&mut stages.encode, || encoder.add(picture, duration_ms))?;
         if encoder.len() > bytes.len() + ROOM_BYTES {
             return Err(ImageError::NotSmaller);

@@ -4,20 +4,14 @@ use std::io::Cursor;
 
 use image::{ImageDecoder, Limits, codecs::gif::GifDecoder};
 
-use super::{Decoder as AnyDecoder, Rows};
+use super::Rows;
 use crate::{
     color::ColorSpace,
     error::ImageError,
     format::InputFormat::Gif,
-    picture::{Channels, byte_count},
+    picture::{Channels, Picture, byte_count},
     probe::Probe,
 };
-
-pub(super) struct Decoder {
-    pixels: Vec<u8>,
-    row_bytes: usize,
-    at: usize,
-}
 
 pub(super) fn open<'a>(bytes: &[u8], probe: &Probe) -> Result<Rows<'a>, ImageError> {
     let broken = |error| ImageError::broken(Gif, &error);
@@ -30,14 +24,7 @@ pub(super) fn open<'a>(bytes: &[u8], probe: &Probe) -> Result<Rows<'a>, ImageErr
     let size = decoder.dimensions();
     let mut pixels = vec![0; byte_count(size.0, size.1, 4)];
     decoder.read_image(&mut pixels).map_err(broken)?;
-    let decoder = Decoder { pixels, row_bytes: byte_count(size.0, 1, 4), at: 0 };
-    Ok(Rows { size, channels: Channels::Rgba, colors: ColorSpace::Srgb, decoder: AnyDecoder::Gif(decoder) })
-}
-
-impl Decoder {
-    pub(super) fn next(&mut self) -> Option<&[u8]> {
-        let row = self.pixels.get(self.at..self.at + self.row_bytes)?;
-        self.at += self.row_bytes;
-        Some(row)
-    }
+    let picture = Picture::new(size.0, size.1, Channels::Rgba, pixels);
+    let picture = picture.ok_or_else(|| ImageError::broken(Gif, "it has another size than it says"))?;
+    Ok(Rows::of(picture, ColorSpace::Srgb))
 }

@@ -36,7 +36,6 @@ pub(super) struct Rows<'a> {
 enum Decoder<'a> {
     Jpeg(Box<jpeg::Decoder<'a>>),
     Png(Box<png::Decoder<'a>>),
-    Gif(gif::Decoder),
     WebP(webp::Decoder),
     Whole(whole::Decoder),
     #[cfg(feature = "libaom")]
@@ -80,7 +79,6 @@ impl<'a> Rows<'a> {
         match &mut self.decoder {
             Decoder::Jpeg(decoder) => decoder.next(),
             Decoder::Png(decoder) => decoder.next(),
-            Decoder::Gif(decoder) => Ok(decoder.next()),
             Decoder::WebP(decoder) => Ok(decoder.next()),
             Decoder::Whole(decoder) => Ok(decoder.next()),
             #[cfg(feature = "libaom")]

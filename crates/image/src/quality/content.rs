@@ -17,8 +17,8 @@ pub enum Content {
 
 impl Content {
     /// Tells by the share of neighbours that are exactly alike, colours and edges. Measured over 141 pictures
-    /// (`docs/performance.md`): no photograph but one on plain ground had more than a third of its neighbours alike; where
-    /// colours were below the last bound, and only there, keeping every pixel took no more bytes than a score of 72.
+    /// (`docs/performance.md`): no photograph but one on plain ground had more than a third of its neighbours alike; of the two
+    /// below the last bound of colours that were made both ways, keeping every pixel took fewer bytes than a score of 72.
     pub(crate) fn of(features: &Features) -> Self {
         let Features { same, colors, edges, .. } = *features;
         match () {

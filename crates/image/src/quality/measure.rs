@@ -8,7 +8,7 @@ use crate::{
     format::OutputFormat,
     picture::{Channels, Picture},
     probe::probe,
-    render::render,
+    render::render_one,
     settings::Limits,
     steps::Extras,
     transform::Transform,
@@ -76,9 +76,8 @@ impl Reference {
 /// The whole picture in a file that this engine has made.
 pub(crate) fn decoded(file: &[u8]) -> Result<Picture, ImageError> {
     let limits = Limits { max_pixels: u64::MAX, max_output_pixels: u64::MAX, ..Limits::DEFAULT };
-    let rendered =
-        render(file, &probe(file)?, &[&Transform::default()], &limits, &Cancel::default(), &Extras::default())?;
-    Ok(rendered.into_iter().next().unwrap_or(Err(ImageError::RowsMissing))?.picture)
+    let transform = Transform::default();
+    Ok(render_one(file, &probe(file)?, &transform, &limits, &Cancel::default(), &Extras::default())?.picture)
 }
 
 /// Which rows are measured: all, or bands.

@@ -14,7 +14,7 @@ use crate::{
     format::OutputFormat,
     picture::{Channels, Picture},
     probe,
-    render::render,
+    render::render_one,
     transform::{Quality, Transform},
 };
 
@@ -48,8 +48,8 @@ impl Specimen {
     pub fn of(bytes: &[u8], width: u32) -> Result<Self, ImageError> {
         let transform = Transform { width: Some(width), ..Transform::default() };
         let found = probe(bytes)?;
-        let rendered = render(bytes, &found, &[&transform], &Limits::DEFAULT, &Cancel::default(), &Extras::default())?;
-        let picture = rendered.into_iter().next().unwrap_or(Err(ImageError::RowsMissing))?.picture;
+        let (limits, cancel, extras) = (Limits::DEFAULT, Cancel::default(), Extras::default());
+        let picture = render_one(bytes, &found, &transform, &limits, &cancel, &extras)?.picture;
         Ok(Self { features: Features::of(&picture), reference: Reference::of(&picture), picture })
     }
 
