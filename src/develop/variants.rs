@@ -155,7 +155,9 @@ impl Developer {
             Joined::First(..) if !self.pool.has_room() => None,
             Joined::First(landing, waiting) => {
                 let developer = Arc::clone(self);
-                let seat = self.renders.seat(origination.shared_by(job.spec.key));
+                // Nobody who shares a decode waits for another's watermark.
+                let alone = job.watermark.is_some();
+                let seat = if alone { None } else { self.renders.seat(origination.shared_by(job.spec.key)) };
                 tokio::spawn(async move {
                     let mut made = Made::default();
                     landing.land(developer.work(&job, origination, seat, &mut made).await);
@@ -316,6 +318,8 @@ impl Developer {
         let work = Work { job, source, watermark: watermark.as_ref(), probe, format, effort: Effort::FirstView };
         self.check_current(&work)?;
         let picture = if image::moves(probe, &job.transform) {
+            // Each frame is decoded for it alone: others who have a seat need not wait for that.
+            desk.seat = None;
             let cost = image::cost(probe, &job.transform, format, &self.settings, work.effort)?;
             let admission = self.pool.admit(cost.total()).await?;
             self.develop(&work, admission, Cancel::default(), None).await?

@@ -91,13 +91,8 @@ pub fn body_key(source: CacheKey, version: SourceVersion) -> CacheKey {
 /// The variant key: image size × output format, for one version of the source.
 #[must_use]
 pub fn variant_key(source: CacheKey, version: SourceVersion, transform: &Transform, format: OutputFormat) -> CacheKey {
-    KeyHasher::new()
-        .text("variant")
-        .bytes(source.as_bytes())
-        .bytes(&version.0)
-        .bytes(&transform_bytes(transform))
-        .text(format.name())
-        .finish()
+    let hasher = KeyHasher::new().text("variant").bytes(source.as_bytes()).bytes(&version.0);
+    with_transform(hasher, transform).text(format.name()).finish()
 }
 
 /// The key of the work that makes a variant. The version is not known before the source has come: usually any will do.
@@ -108,7 +103,7 @@ pub fn work_key(
     transform: &Transform,
     candidates: super::Candidates,
 ) -> CacheKey {
-    let mut hasher = KeyHasher::new().text("work").bytes(source.as_bytes()).bytes(&transform_bytes(transform));
+    let mut hasher = with_transform(KeyHasher::new().text("work").bytes(source.as_bytes()), transform);
     if let Some(version) = version {
         hasher = hasher.bytes(&version.0);
     }
@@ -137,8 +132,8 @@ pub struct SizeNames {
 pub fn size_names(site: &str, source: &str, transform: &Transform, pixels: Option<(u32, u32)>) -> SizeNames {
     let transform = &Transform { metadata: Metadata::None, ..transform.clone() };
     let name = |kind: &str, transform: &Transform| {
-        let hasher = KeyHasher::new().text(kind).text(site).text(source).bytes(&transform_bytes(transform));
-        *hasher.finish().as_bytes()
+        let hasher = KeyHasher::new().text(kind).text(site).text(source);
+        *with_transform(hasher, transform).finish().as_bytes()
     };
     let requested = name("requested size", transform);
     let Some((width, height)) = pixels else { return SizeNames { requested, pixels: requested } };
@@ -151,12 +146,19 @@ pub fn size_names(site: &str, source: &str, transform: &Transform, pixels: Optio
     SizeNames { requested, pixels: name("pixels", &of_pixels) }
 }
 
-/// A canonical transform as bytes: 24 for the first release's options, each at its place, absent ones as 0 (which no field's
-/// value is), and behind them the text of those that came later, if there are any. Cached variants and charged sizes are
-/// named by it: what a transform gives must never change.
-fn transform_bytes(transform: &Transform) -> Vec<u8> {
+/// Adds a canonical transform: the first release's options, and behind them the text of those that came later, if there are
+/// any. Cached variants and charged sizes are named by it: what a transform adds must never change.
+fn with_transform(hasher: KeyHasher, transform: &Transform) -> KeyHasher {
+    let first = transform_bytes(transform);
+    let later = Operations(transform).to_string();
+    // Most have none, and a hit in memory allocates as little as it can.
+    if later.is_empty() { hasher.bytes(&first) } else { hasher.bytes(&[&first[..], later.as_bytes()].concat()) }
+}
+
+/// The first release's options, each at its place, absent ones as 0 (which no field's value is).
+fn transform_bytes(transform: &Transform) -> [u8; 24] {
     let Transform { width, height, fit, gravity, dpr, quality, background, rotate, animation, .. } = transform;
-    let mut bytes = vec![0; 24];
+    let mut bytes = [0; 24];
     bytes[0..4].copy_from_slice(&width.unwrap_or(0).to_le_bytes());
     bytes[4..8].copy_from_slice(&height.unwrap_or(0).to_le_bytes());
     let (x, y) = match gravity {
@@ -193,7 +195,6 @@ fn transform_bytes(transform: &Transform) -> Vec<u8> {
         Animation::Keep => 0,
         Animation::FirstFrame => 1,
     };
-    bytes.extend_from_slice(Operations(transform).to_string().as_bytes());
     bytes
 }
 

@@ -1,6 +1,8 @@
 //! What the options do to the pixels, seen from outside; the engine's own tests have the details.
 
-use crate::harness::{CURL, Edge, Origin, Reply, Setup, pictures, until};
+use std::future::IntoFuture as _;
+
+use crate::harness::{CHROMIUM, CURL, Edge, Gate, Origin, Reply, Setup, pictures, reply::Content, until};
 
 /// Left half transparent, right half red.
 async fn edge_with_half() -> (Origin, Edge) {
@@ -129,4 +131,26 @@ async fn without_its_watermark_a_picture_is_the_original_and_is_not_kept_so() {
     assert!(missing.field("cache-status").contains("detail=watermark"), "{missing:?}");
     origin.set("/logo.png", Reply::png(pictures::half_clear_png(40, 40)));
     until("the watermark is there", async || edge.get(path).await.body != missing.body).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_the_watermark_of_another() {
+    let original = pictures::half_clear_png(400, 200);
+    let (source, logo) = (Gate::closed(), Gate::closed());
+    let content = Content::Gated(original.slice(..1000), source.clone(), original.slice(1000..));
+    let origin = Origin::with("/half.png", Reply::of(content)).await;
+    origin.set("/logo.png", Reply::png(pictures::half_clear_png(40, 40)).behind(&logo));
+    let edge = Edge::start(Setup::of(&origin)).await;
+    let marked = edge.get("/half.png?w=300&wm=/logo.png").accept(CHROMIUM).into_future();
+    let plain = edge.get("/half.png?w=200").accept(CHROMIUM).into_future();
+    let (marked, ()) = tokio::join!(marked, async {
+        let opened = async {
+            edge.until_metric("lightmeter_connections", &[], |open| open >= 2).await;
+            source.open();
+        };
+        let (plain, ()) = tokio::join!(plain, opened);
+        assert_eq!(plain.picture().size().0, 200);
+        logo.open();
+    });
+    assert_eq!(marked.picture().size().0, 300);
 }
