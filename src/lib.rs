@@ -1,7 +1,7 @@
 //! Lightmeter: a self-hosted real-time image-optimization CDN edge proxy.
 //!
 //! `ARCHITECTURE.md` shows the house in one page; `edge::handler` is the function to read first. The rules are pure: `http`,
-//! `request`, `image` and `config` do no I/O and read no clock. Around them, `edge` serves visitors, `develop` turns
+//! `request`, `image` and `config` do no I/O and read no clock. Around them, `edge` serves visitors, `coalesce` does once what many want at the same moment, `develop` turns
 //! originals into variants, `origin` fetches, `cache` stores, `admin` and `telemetry` show what goes on. `clock`
 //! tells all of them the time. `app` puts the parts together, `cli` starts them.
 
@@ -11,6 +11,7 @@ pub mod billing;
 pub mod cache;
 pub mod cli;
 pub mod clock;
+pub mod coalesce;
 pub mod config;
 pub mod develop;
 pub mod directory;

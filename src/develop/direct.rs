@@ -1,10 +1,9 @@
 //! A response that may not be kept: it belongs to one visitor, the first who takes it. Who comes second asks for himself.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use http::StatusCode;
 
 use crate::{
+    coalesce::handoff::Handoff,
     http::freshness::{Credentials, NotStorable, storable},
     image::why_original::WhyOriginal,
     origin::fetch::OriginResponse,
@@ -30,7 +29,7 @@ pub fn why_direct(response: &OriginResponse, before: WhyOriginal) -> WhyOriginal
 /// A response for one taker.
 #[derive(Debug, Clone)]
 pub struct DirectResponse {
-    response: Arc<Mutex<Option<OriginResponse>>>,
+    response: Handoff<OriginResponse>,
     /// Why it is passed through.
     pub why: WhyOriginal,
     /// Whether the origin may answer another way to one whom it knows.
@@ -44,18 +43,18 @@ impl DirectResponse {
         response.unhurried();
         let is_refusal = matches!(response.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         let may_differ_by_user = is_refusal || may_differ_by_user(why);
-        Self { response: Arc::new(Mutex::new(Some(response))), why, may_differ_by_user }
+        Self { response: Handoff::new(response), why, may_differ_by_user }
     }
 
     /// One that nobody can take: each asks for himself.
     #[must_use]
     pub fn none(why: WhyOriginal) -> Self {
-        Self { response: Arc::default(), why, may_differ_by_user: may_differ_by_user(why) }
+        Self { response: Handoff::default(), why, may_differ_by_user: may_differ_by_user(why) }
     }
 
     /// Takes it; `None` where there is none left.
     #[must_use]
     pub fn take(&self) -> Option<OriginResponse> {
-        self.response.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.response.take()
     }
 }

@@ -9,12 +9,15 @@ use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use super::{
     direct::DirectResponse,
     facts::{facts_of, is_encoded},
-    fill::{End, Fill, WholeSource},
-    flights::Landing,
-    sources::{FetchCost, Obtained, SourceSpec, Sources, UrlKind},
+    sources::{FetchCost, Obtained, SourceFill, SourceSpec, Sources, UrlKind, WholeSource},
 };
 use crate::{
     cache::object::{SourceFacts, SourceHead},
+    coalesce::{
+        fill::{End, Fill},
+        flights::Landing,
+        receive::{EndedAnyhow, Received, first_reservation, receive},
+    },
     http::freshness::{Credentials, NotStorable, storable, varies_by_accept},
     image::{
         format::{InputFormat, SNIFF_BYTES},
@@ -23,9 +26,6 @@ use crate::{
     origin::{error::FetchError, fetch::OriginResponse},
     request::key::{SourceVersion, body_key},
 };
-
-/// What is reserved for an original whose length is not announced, to begin with; it is doubled as it comes.
-const FIRST_BYTES: u64 = 256 * 1024;
 
 /// How long memory is waited for. After that the original goes straight to the visitor.
 const MEMORY_PATIENCE: Duration = Duration::from_millis(300);
@@ -52,7 +52,7 @@ impl Sources {
         if spec.url_kind == UrlKind::Any && varies_by_accept(&response.headers) {
             return Err(WhyOriginal::Vary);
         }
-        let needed = response.content_length().unwrap_or(FIRST_BYTES.min(self.max_body_bytes));
+        let needed = first_reservation(response, self.max_body_bytes);
         if needed > self.max_body_bytes {
             return Err(WhyOriginal::TooLarge);
         }
@@ -87,33 +87,16 @@ pub(super) struct Intake<'a> {
     pub(super) landing: Landing<Obtained>,
 }
 
-/// Ends a fill whose task dies before it could: nobody may wait for it for ever.
-struct EndedAnyhow(Arc<Fill>);
-
-impl Drop for EndedAnyhow {
-    fn drop(&mut self) {
-        if !self.0.has_ended() {
-            self.0.end(End::Failed(FetchError::ended_early()));
-        }
-    }
-}
-
-/// How reading the body ended.
-enum Received {
-    Whole(SourceVersion),
-    NotHeld(WhyOriginal),
-    Failed(FetchError),
-}
-
 impl Intake<'_> {
     /// Takes it in; it is landed at once, to be read while it comes.
-    pub(super) async fn run(self, mut response: OriginResponse, admitted: Admitted) {
+    pub(super) async fn run(mut self, mut response: OriginResponse, admitted: Admitted) {
         let Admitted { facts, mut reserved } = admitted;
         let cost = FetchCost { waited: response.waited };
-        let fill = Arc::new(Fill::begin(facts, response.content_length()));
+        let fill: Arc<SourceFill> = Arc::new(Fill::begin(facts, response.content_length()));
         let _ended = EndedAnyhow(Arc::clone(&fill));
         self.landing.land(Obtained::Filling(Arc::clone(&fill), cost));
-        match self.receive(&fill, &mut response, &mut reserved).await {
+        let (sources, largest) = (self.sources, self.sources.max_body_bytes);
+        match receive(&fill, &mut response, &mut reserved, &sources.buffers, largest).await {
             Received::Whole(version) => self.keep(&fill, version, reserved).await,
             Received::NotHeld(why) => {
                 response.unhurried();
@@ -131,42 +114,8 @@ impl Intake<'_> {
         }
     }
 
-    async fn receive(
-        &self,
-        fill: &Fill,
-        response: &mut OriginResponse,
-        reserved: &mut OwnedSemaphorePermit,
-    ) -> Received {
-        let mut hasher = blake3::Hasher::new();
-        let mut received: u64 = 0;
-        let largest = self.sources.max_body_bytes;
-        let mut limit = response.content_length().unwrap_or(FIRST_BYTES.min(largest));
-        loop {
-            let piece = match response.chunk().await {
-                Ok(Some(piece)) => piece,
-                Ok(None) => return Received::Whole(SourceVersion::from_hash(hasher.finalize())),
-                Err(error) => return Received::Failed(error),
-            };
-            received += piece.len() as u64;
-            if received > limit {
-                // Only a length that was not announced can be passed: the transport holds the other to its word.
-                let wanted = [limit * 2, limit + FIRST_BYTES].map(|len| len.max(received).min(largest));
-                let grown = wanted.into_iter().find(|len| self.sources.buffers.try_grow(reserved, *len));
-                let why = if received > largest { WhyOriginal::TooLarge } else { WhyOriginal::Busy };
-                let Some(grown) = grown.filter(|len| received <= *len) else {
-                    response.unread(vec![piece]);
-                    return Received::NotHeld(why);
-                };
-                limit = grown;
-                fill.make_room(limit);
-            }
-            hasher.update(&piece);
-            fill.push(&piece);
-        }
-    }
-
     /// Shows it to all, then stores it, then lets go of its memory.
-    async fn keep(self, fill: &Arc<Fill>, version: SourceVersion, mut reserved: OwnedSemaphorePermit) {
+    async fn keep(self, fill: &Arc<SourceFill>, version: SourceVersion, mut reserved: OwnedSemaphorePermit) {
         let Self { sources, spec, known, landing } = self;
         sources.buffers.shrink(&mut reserved, fill.capacity());
         let bytes = fill.take_whole();

@@ -1,13 +1,10 @@
 //! Step 6 of the request's way: from an original to a variant, once for all who want it. `sources` gets originals (`intake`
-//! takes one in, `fill` is one on its way, `direct` one that may not be kept, `facts` what its fields say, `remembered` that
-//! there is none), `flights` lets many wait for one piece of work, `pool` runs the codecs under their `budget`, `renders` decodes once for all who want something of a source at the same moment, `sizes` bounds how many there are of one, `variants`
+//! takes one in, `direct` is one that may not be kept, `facts` what its fields say, `remembered` that there is none), `pool`
+//! runs the codecs, `renders` decodes once for all who want something of a source at the same moment, `sizes` bounds how many there are of one, `variants`
 //! decides what is made and stores it, `refine` makes it again, smaller, when the machine is idle.
 
-pub mod budget;
 pub mod direct;
 mod facts;
-pub mod fill;
-pub mod flights;
 mod intake;
 pub mod pool;
 pub mod refine;
@@ -18,5 +15,5 @@ pub mod sources;
 pub mod variants;
 
 pub use intake::read_head;
-pub use sources::{Obtained, SourceSpec, Sources, StoredSource};
+pub use sources::{Obtained, SourceFill, SourceSpec, Sources, StoredSource};
 pub use variants::{Developed, Developer, Job, Origination};

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::budget::Budget;
+use crate::coalesce::budget::Budget;
 use crate::image::Cancel;
 
 /// How much lower codec threads stand than the network's (see `nice(2)`).

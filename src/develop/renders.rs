@@ -11,8 +11,8 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
-    fill::WholeSource,
     pool::{Admission, NotAdmitted, Pool, Slot},
+    sources::WholeSource,
 };
 use crate::{
     cache::key::CacheKey,

@@ -8,21 +8,23 @@ use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
 use super::{
-    budget::Budget,
     direct::DirectResponse,
     facts::{freshened, validators_of},
-    fill::Fill,
-    flights::{Flights, Joined, Landing},
     intake::{Intake, read_head},
     remembered::{Absent, Recalled, Remembered, read_absent},
 };
 use crate::{
     cache::{
         key::CacheKey,
-        object::{SourceHead, StoredBody},
+        object::{SourceFacts, SourceHead, StoredBody},
         tiers::Cache,
     },
     clock::Clock,
+    coalesce::{
+        budget::Budget,
+        fill::{End, Fill, Whole},
+        flights::{Flights, Joined, Landing},
+    },
     http::time::UnixSeconds,
     image::why_original::WhyOriginal,
     origin::{
@@ -31,6 +33,9 @@ use crate::{
     },
     request::key::{SourceName, SourceVersion, body_key},
 };
+
+/// How often somebody takes over from one who was lost over a fetch.
+const HANDOVERS: usize = 1;
 
 /// Which original is wanted, of which site.
 #[derive(Debug, Clone)]
@@ -70,13 +75,29 @@ impl SourceSpec {
     }
 }
 
+/// An original on its way in.
+pub type SourceFill = Fill<SourceFacts, SourceHead>;
+
+/// An original that is all there, in memory.
+pub type WholeSource = Whole<SourceHead>;
+
+impl SourceFill {
+    /// Waits for the end, and says which content it is; `None` where it did not come whole.
+    pub async fn version(&self) -> Option<SourceVersion> {
+        match self.ended().await {
+            End::Whole(Whole { head, .. }) | End::Stored(head, _) => Some(head.version),
+            End::NotHeld(_) | End::Failed(_) => None,
+        }
+    }
+}
+
 /// What came of asking for an original.
 #[derive(Debug, Clone)]
 pub enum Obtained {
     /// The cache has it.
     Stored(StoredSource),
     /// It is on its way in.
-    Filling(Arc<Fill>, FetchCost),
+    Filling(Arc<SourceFill>, FetchCost),
     /// It is not there (404 or 410).
     Absent(Arc<Absent>),
     /// It may not be kept: the response is for one taker; who comes second asks for himself.
@@ -143,17 +164,24 @@ impl Sources {
     /// Gets hold of an original: fresh from the cache, or from the origin. Begins at most one fetch for all who ask at once.
     /// Says too whether somebody else had begun it.
     pub async fn obtain(self: &Arc<Self>, spec: &SourceSpec) -> (Option<Obtained>, bool) {
-        let waiting = match self.flights.join(spec.key) {
-            Joined::UnderWay(waiting) => waiting,
-            Joined::First(landing, waiting) => {
-                let sources = Arc::clone(self);
-                let spec = spec.clone();
-                tokio::spawn(async move { sources.bring(&spec, landing).await });
-                waiting
+        let mut collapsed = false;
+        for _ in 0..=HANDOVERS {
+            let waiting = match self.flights.join(spec.key, self.clock.now()) {
+                Joined::UnderWay(waiting) => waiting,
+                Joined::First(landing, waiting) => {
+                    let sources = Arc::clone(self);
+                    let spec = spec.clone();
+                    tokio::spawn(async move { sources.bring(&spec, landing).await });
+                    waiting
+                }
+                Joined::Apart | Joined::Resting(_) => break,
+            };
+            collapsed |= waiting.collapsed;
+            if let Some(obtained) = waiting.result().await {
+                return (Some(obtained), collapsed);
             }
-        };
-        let collapsed = waiting.collapsed;
-        (waiting.result().await, collapsed)
+        }
+        (None, collapsed)
     }
 
     /// A stored original's bytes.
@@ -178,6 +206,12 @@ impl Sources {
         self.buffers.try_reserve(bytes)
     }
 
+    /// What originals on their way in take their memory from.
+    #[must_use]
+    pub fn buffers(&self) -> Budget {
+        self.buffers.clone()
+    }
+
     /// Bytes of originals on their way in.
     #[must_use]
     pub fn buffers_in_use(&self) -> u64 {
@@ -191,7 +225,7 @@ impl Sources {
     }
 
     /// The one fetch. The landing is dropped when all is stored, so that who comes later finds it in the cache.
-    async fn bring(&self, spec: &SourceSpec, landing: Landing<Obtained>) {
+    async fn bring(&self, spec: &SourceSpec, mut landing: Landing<Obtained>) {
         let now = self.clock.now();
         let known = self.cache.head(spec.key, || spec.name().text()).await.filter(|head| self.has_body(spec, head));
         if let Some(head) = &known
@@ -207,7 +241,7 @@ impl Sources {
         }
     }
 
-    async fn ask_origin(&self, spec: &SourceSpec, known: Option<Arc<SourceHead>>, landing: Landing<Obtained>) {
+    async fn ask_origin(&self, spec: &SourceSpec, known: Option<Arc<SourceHead>>, mut landing: Landing<Obtained>) {
         let validators = known.as_deref().map(validators_of).unwrap_or_default();
         let response = match self.origins.fetch_image(&spec.rules, spec.url.clone(), &validators).await {
             Ok(response) => response,
@@ -245,7 +279,7 @@ impl Sources {
         spec: &SourceSpec,
         mut response: OriginResponse,
         known: Option<Arc<SourceHead>>,
-        landing: Landing<Obtained>,
+        mut landing: Landing<Obtained>,
     ) {
         let head = match read_head(&mut response).await {
             Ok(head) => head,

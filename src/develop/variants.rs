@@ -7,12 +7,10 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{
-    fill::{End, Fill, WholeSource},
-    flights::{Flights, Joined, Waiting},
     pool::{Admission, NotAdmitted, Pool, Slot},
     refine::{self, RefineJob},
     renders::{NotRendered, Print, Renders, Seat, SharedBy, Wish},
-    sources::{Obtained, SourceSpec, Sources},
+    sources::{Obtained, SourceFill, SourceSpec, Sources, WholeSource},
 };
 use crate::{
     cache::{
@@ -21,6 +19,10 @@ use crate::{
         tiers::Cache,
     },
     clock::Clock,
+    coalesce::{
+        fill::End,
+        flights::{Flights, Joined, Waiting},
+    },
     image::{
         self, Cancel, Developed as Picture, Effort, Extras, ImageError, Probe, Settings,
         format::{InputFormat, OutputFormat},
@@ -54,7 +56,7 @@ pub enum Origination {
     /// In the cache.
     Stored(Arc<SourceHead>),
     /// On its way in.
-    Filling(Arc<Fill>),
+    Filling(Arc<SourceFill>),
 }
 
 impl Origination {
@@ -150,10 +152,11 @@ impl Developer {
         version: Option<SourceVersion>,
     ) -> Option<Waiting<Developed>> {
         let key = work_key(job.spec.key, version, &job.transform, job.candidates);
-        match self.flights.join(key) {
+        match self.flights.join(key, self.clock.now()) {
             Joined::UnderWay(waiting) => Some(waiting),
+            Joined::Apart | Joined::Resting(_) => None,
             Joined::First(..) if !self.pool.has_room() => None,
-            Joined::First(landing, waiting) => {
+            Joined::First(mut landing, waiting) => {
                 let developer = Arc::clone(self);
                 // Nobody who shares a decode waits for another's watermark.
                 let alone = job.watermark.is_some();

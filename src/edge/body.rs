@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     cache::object::{StoredBody, StoredFile},
-    develop::fill::FillReader,
+    coalesce::fill::FillReader,
     develop::variants::Stages,
     meter::SiteMeter,
     origin::{error::FetchError, fetch::OriginResponse},
@@ -97,7 +97,11 @@ impl EdgeBody {
 
     /// An original on its way in, of `len` bytes where that is known.
     #[must_use]
-    pub fn filling(reader: FillReader, len: Option<u64>) -> Self {
+    pub fn filling<F, H>(reader: FillReader<F, H>, len: Option<u64>) -> Self
+    where
+        F: Send + Sync + 'static,
+        H: Send + Sync + 'static,
+    {
         let pieces = unfold(Some(reader), |reader| async {
             let mut reader = reader?;
             let piece = reader.next().await?;

@@ -18,9 +18,8 @@ use crate::{
     cache::object::{SourceHead, Variant},
     config::FirstView,
     develop::{
-        Developed, Job, Obtained, Origination, SourceSpec, StoredSource,
+        Developed, Job, Obtained, Origination, SourceFill, SourceSpec, StoredSource,
         direct::{DirectResponse, why_direct},
-        fill::Fill,
         sources::{FetchCost, UrlKind},
     },
     http::{cache_status::Handling, freshness::Credentials},
@@ -168,7 +167,12 @@ impl Miss<'_> {
         stored_original(self.edge, self.wanted, self.context, head, why, way).await
     }
 
-    async fn serve_filling(&self, spec: &SourceSpec, fill: &Arc<Fill>, way: Way) -> Result<Option<Answer>, Problem> {
+    async fn serve_filling(
+        &self,
+        spec: &SourceSpec,
+        fill: &Arc<SourceFill>,
+        way: Way,
+    ) -> Result<Option<Answer>, Problem> {
         let no_transform = fill.facts.no_transform.then_some(WhyOriginal::NoTransform);
         if let Some(why) = self.wanted.only_original.or(no_transform) {
             return self.stream(spec, fill, why, way).await.map(Some);
@@ -191,7 +195,13 @@ impl Miss<'_> {
     }
 
     /// Streams an original on its way in; where it is not held and somebody else reads its end, asks for it anew.
-    async fn stream(&self, spec: &SourceSpec, fill: &Arc<Fill>, why: WhyOriginal, way: Way) -> Result<Answer, Problem> {
+    async fn stream(
+        &self,
+        spec: &SourceSpec,
+        fill: &Arc<SourceFill>,
+        why: WhyOriginal,
+        way: Way,
+    ) -> Result<Answer, Problem> {
         match fill.reader() {
             Some(reader) => Ok(respond::filling(self.context, fill, reader, why, way)),
             None => self.direct(spec, &DirectResponse::none(why)).await,

@@ -21,11 +21,8 @@ use super::{
 };
 use crate::{
     cache::object::{SourceFacts, SourceHead, StoredBody, Variant},
-    develop::{
-        fill::{Fill, FillReader},
-        remembered::Absent,
-        variants::Stages,
-    },
+    coalesce::fill::FillReader,
+    develop::{SourceFill, remembered::Absent, variants::Stages},
     http::{
         cache_status::{CacheStatus, Handling},
         conditional,
@@ -38,8 +35,8 @@ use crate::{
     telemetry::outcome::{Delivered, Outcome},
 };
 
-const CACHE_STATUS: http::HeaderName = http::HeaderName::from_static("cache-status");
-const SERVER_TIMING: http::HeaderName = http::HeaderName::from_static("server-timing");
+pub(super) const CACHE_STATUS: http::HeaderName = http::HeaderName::from_static("cache-status");
+pub(super) const SERVER_TIMING: http::HeaderName = http::HeaderName::from_static("server-timing");
 const CDN_CACHE_CONTROL: http::HeaderName = http::HeaderName::from_static("cdn-cache-control");
 /// How long an original that is served in essential mode may be kept: recovery is seen soon (`billing.md` rule 15).
 const ESSENTIAL_TTL_SECONDS: u64 = 60;
@@ -135,7 +132,13 @@ pub(super) fn redirected(context: Context<'_>, url: &Url) -> Answer {
 }
 
 /// An original on its way in: it is sent as it comes, whole.
-pub(super) fn filling(context: Context<'_>, fill: &Fill, reader: FillReader, why: WhyOriginal, way: Way) -> Answer {
+pub(super) fn filling(
+    context: Context<'_>,
+    fill: &SourceFill,
+    reader: FillReader<SourceFacts, SourceHead>,
+    why: WhyOriginal,
+    way: Way,
+) -> Answer {
     let mut headers = original_headers(context, &fill.facts, why, way);
     let told = Told { source_len: fill.announced_len, ..told(way, Outcome::Original, Delivered::Original(why)) };
     if let Some(len) = fill.announced_len {
@@ -170,9 +173,8 @@ pub(super) fn direct(context: Context<'_>, origin: OriginResponse, why: Option<W
     }
     if !context.site.rules.allowed.is_own(&origin.url) {
         disarm(&mut headers);
-    } else if is_svg(&headers) {
-        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-        headers.append(CONTENT_SECURITY_POLICY, SVG_POLICY);
+    } else {
+        shield(&mut headers);
     }
     headers.append(CACHE_STATUS, cache_status(context, way, None, why.map_or("", WhyOriginal::name)));
     let delivered = why.filter(|_| status == StatusCode::OK).map_or(Delivered::Other, Delivered::Original);
@@ -267,7 +269,7 @@ fn original_outcome(way: Way) -> Outcome {
     if way.outcome == Outcome::Stale { Outcome::Stale } else { Outcome::Original }
 }
 
-fn told(way: Way, outcome: Outcome, delivered: Delivered) -> Told {
+pub(super) fn told(way: Way, outcome: Outcome, delivered: Delivered) -> Told {
     Told { origin_ms: way.origin_ms, stages: way.stages, ..Told::new(outcome, delivered) }
 }
 
@@ -292,7 +294,7 @@ fn max_age(seconds: u64) -> HeaderValue {
     text(format!("public, max-age={seconds}"))
 }
 
-fn cache_status(context: Context<'_>, way: Way, freshness: Option<&Freshness>, detail: &str) -> HeaderValue {
+pub(super) fn cache_status(context: Context<'_>, way: Way, freshness: Option<&Freshness>, detail: &str) -> HeaderValue {
     let stored = matches!(way.handling, Handling::Hit | Handling::Stale);
     CacheStatus {
         cache: context.cache_name,
@@ -305,7 +307,7 @@ fn cache_status(context: Context<'_>, way: Way, freshness: Option<&Freshness>, d
 }
 
 /// `Server-Timing`: where the answer came from and what was delivered, and on a miss the milliseconds that it took.
-fn server_timing(way: Way, delivered: Delivered) -> HeaderValue {
+pub(super) fn server_timing(way: Way, delivered: Delivered) -> HeaderValue {
     if way.outcome == Outcome::Hit
         && let Delivered::Variant(format) = delivered
     {
@@ -341,6 +343,14 @@ fn disarm(headers: &mut HeaderMap) {
 const SVG_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; sandbox");
 
+/// Adds the policy to an SVG.
+pub(super) fn shield(headers: &mut HeaderMap) {
+    if is_svg(headers) {
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        headers.append(CONTENT_SECURITY_POLICY, SVG_POLICY);
+    }
+}
+
 fn is_svg(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| {
         let media_type = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
@@ -366,11 +376,11 @@ fn add_vary(headers: &mut HeaderMap, varies: Varies) {
 }
 
 /// A field value of our own making: plain ASCII by construction.
-fn text(value: String) -> HeaderValue {
+pub(super) fn text(value: String) -> HeaderValue {
     HeaderValue::try_from(value).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-fn response(status: StatusCode, headers: HeaderMap, body: EdgeBody) -> Response<EdgeBody> {
+pub(super) fn response(status: StatusCode, headers: HeaderMap, body: EdgeBody) -> Response<EdgeBody> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;

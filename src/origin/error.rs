@@ -45,6 +45,12 @@ pub enum FetchError {
         /// How many are followed.
         limit: usize,
     },
+    /// What is stored may not be used without the origin's word, and that could not be had.
+    #[error("what is cached must be validated, and cannot be: {cause}")]
+    NotValidated {
+        /// Why not.
+        cause: String,
+    },
     /// As many requests to origins are under way as may be.
     #[error("too many requests to origins are under way")]
     Busy,
@@ -57,12 +63,23 @@ impl FetchError {
         Self::Broken { cause: "the fetch ended early".to_owned() }
     }
 
+    /// The same, where it was to validate what is stored and must not be used otherwise (RFC 9111, 5.2.2.2: 504).
+    #[must_use]
+    pub fn while_validating(self) -> Self {
+        match self {
+            Self::CannotConnect { .. } | Self::TimedOut { .. } | Self::Broken { .. } => {
+                Self::NotValidated { cause: self.to_string() }
+            }
+            other => other,
+        }
+    }
+
     /// The status that a visitor gets where nothing stored can stand in (RFC 9110, 15.6).
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
             Self::RefusedUrl(_) => StatusCode::FORBIDDEN,
-            Self::TimedOut { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::TimedOut { .. } | Self::NotValidated { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::OriginFailed { status } => *status,
             Self::RefusedAddress(_)
@@ -80,6 +97,7 @@ impl FetchError {
             Self::CannotConnect { .. } => "no-connection",
             Self::TimedOut { .. } => "timeout",
             Self::Broken { .. } => "broken",
+            Self::NotValidated { .. } => "not-validated",
             Self::OriginFailed { .. } => "5xx",
             Self::TooManyRedirects { .. } => "redirects",
             Self::Busy => "busy",

@@ -1,6 +1,6 @@
-//! An original on its way in: written once by the fetch, read from its beginning by any number of visitors while it comes,
-//! and whole at the end for the codecs. Its place in the budget of originals is given back as soon as nobody needs it in
-//! memory: readers go on from the disk.
+//! A body on its way in: written once by the fetch, read from its beginning by any number of visitors while it comes, and
+//! whole at the end for the codecs. Its place in the budget is given back as soon as nobody needs it in memory: readers go
+//! on from the disk.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,49 +8,66 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::{
-    cache::object::{SourceFacts, SourceHead, StoredBody},
+    cache::object::StoredBody,
     image::why_original::WhyOriginal,
     origin::{error::FetchError, fetch::OriginResponse},
-    request::key::SourceVersion,
 };
 
 /// The most that a reader takes at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// An original on its way in.
+/// A body on its way in. `F` is what the origin said of it, `H` what is known when it is all there.
 #[derive(Debug)]
-pub struct Fill {
+pub struct Fill<F, H> {
     /// What the origin said of it.
-    pub facts: SourceFacts,
+    pub facts: F,
     /// How many bytes it will be, where the origin said so.
     pub announced_len: Option<u64>,
     buffer: Mutex<BytesMut>,
     rest: Mutex<Option<Rest>>,
-    end: watch::Sender<Option<End>>,
+    end: watch::Sender<Option<End<H>>>,
 }
 
 /// How it ended.
-#[derive(Debug, Clone)]
-pub enum End {
+#[derive(Debug)]
+pub enum End<H> {
     /// It is all there, in memory.
-    Whole(WholeSource),
+    Whole(Whole<H>),
     /// It is all there, in the cache.
-    Stored(Arc<SourceHead>, StoredBody),
+    Stored(Arc<H>, StoredBody),
     /// It cannot be held, being too large or memory being short: one reader goes on with the response itself.
     NotHeld(WhyOriginal),
     /// It broke off.
     Failed(FetchError),
 }
 
-/// An original that is all there, and its place in the budget of originals under way.
-#[derive(Debug, Clone)]
-pub struct WholeSource {
+impl<H> Clone for End<H> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Whole(whole) => Self::Whole(whole.clone()),
+            Self::Stored(head, body) => Self::Stored(Arc::clone(head), body.clone()),
+            Self::NotHeld(why) => Self::NotHeld(*why),
+            Self::Failed(error) => Self::Failed(error.clone()),
+        }
+    }
+}
+
+/// A body that is all there, and its place in the budget of those under way.
+#[derive(Debug)]
+pub struct Whole<H> {
     /// What is known of it.
-    pub head: Arc<SourceHead>,
+    pub head: Arc<H>,
     /// Its bytes.
     pub bytes: Bytes,
     /// Given back when the last holder lets go.
     pub reserved: Arc<OwnedSemaphorePermit>,
+}
+
+impl<H> Clone for Whole<H> {
+    fn clone(&self) -> Self {
+        let Self { head, bytes, reserved } = self;
+        Self { head: Arc::clone(head), bytes: bytes.clone(), reserved: Arc::clone(reserved) }
+    }
 }
 
 /// What comes behind the part that is held, and that part's place in the budget.
@@ -60,10 +77,10 @@ struct Rest {
     _reserved: OwnedSemaphorePermit,
 }
 
-impl Fill {
-    /// Begins an original.
+impl<F, H> Fill<F, H> {
+    /// Begins one.
     #[must_use]
-    pub fn begin(facts: SourceFacts, announced_len: Option<u64>) -> Self {
+    pub fn begin(facts: F, announced_len: Option<u64>) -> Self {
         let capacity = announced_len.and_then(|len| usize::try_from(len).ok()).unwrap_or(0);
         let (end, _) = watch::channel(None);
         let buffer = Mutex::new(BytesMut::with_capacity(capacity));
@@ -90,7 +107,7 @@ impl Fill {
     }
 
     /// Ends it. [`End::Whole`] may be followed by [`End::Stored`].
-    pub fn end(&self, end: End) {
+    pub fn end(&self, end: End<H>) {
         self.end.send_replace(Some(end));
     }
 
@@ -114,23 +131,15 @@ impl Fill {
     }
 
     /// Waits for the end.
-    pub async fn ended(&self) -> End {
+    pub async fn ended(&self) -> End<H> {
         let mut end = self.end.subscribe();
         let ended = end.wait_for(Option::is_some).await;
         ended.ok().and_then(|end| end.clone()).unwrap_or_else(|| End::Failed(FetchError::ended_early()))
     }
 
-    /// Waits for the end, and says which content it is; `None` where it did not come whole.
-    pub async fn version(&self) -> Option<SourceVersion> {
-        match self.ended().await {
-            End::Whole(WholeSource { head, .. }) | End::Stored(head, _) => Some(head.version),
-            End::NotHeld(_) | End::Failed(_) => None,
-        }
-    }
-
     /// Reads it from the beginning, as it comes. `None` where it is not held and somebody else reads its end.
     #[must_use]
-    pub fn reader(self: &Arc<Self>) -> Option<FillReader> {
+    pub fn reader(self: &Arc<Self>) -> Option<FillReader<F, H>> {
         let is_held = !matches!(*self.end.borrow(), Some(End::NotHeld(_)));
         let rest = if is_held { None } else { Some(self.take_rest()?) };
         Some(FillReader { place: Place::Fill(Arc::clone(self), self.end.subscribe()), rest, position: 0 })
@@ -154,21 +163,21 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// One visitor's place in a [`Fill`].
 #[derive(Debug)]
-pub struct FillReader {
-    place: Place,
+pub struct FillReader<F, H> {
+    place: Place<F, H>,
     /// What comes behind what is held, where this reader has claimed it.
     rest: Option<OriginResponse>,
     position: usize,
 }
 
 #[derive(Debug)]
-enum Place {
-    Fill(Arc<Fill>, watch::Receiver<Option<End>>),
+enum Place<F, H> {
+    Fill(Arc<Fill<F, H>>, watch::Receiver<Option<End<H>>>),
     Stored(StoredBody),
     Response(Box<OriginResponse>),
 }
 
-impl FillReader {
+impl<F, H> FillReader<F, H> {
     /// The next piece; `None` at the end.
     ///
     /// # Errors
