@@ -23,7 +23,7 @@ use crate::{
         fill::Fill,
         sources::{FetchCost, UrlKind},
     },
-    http::{cache_status::Handling, freshness::Credentials},
+    http::{cache_status::Handling, storability::Credentials},
     image::why_original::WhyOriginal,
     origin::{error::FetchError, fetch::Validators},
     request::{
@@ -104,7 +104,7 @@ impl Miss<'_> {
             url: self.url.clone(),
             url_kind: self.url_kind,
             rules: Arc::clone(&site.rules),
-            default_ttl: site.default_ttl,
+            lifetimes: site.lifetimes,
         }
     }
 
