@@ -18,7 +18,11 @@ use lightmeter::{
     app::App,
     config::{self, AccountConfig, Tariff},
     edge::handler::{Edge, handle},
-    http::{cache_control::CacheControl, freshness::Freshness, time::UnixSeconds},
+    http::{
+        cache_control::CacheControl,
+        freshness::{Freshness, Lifetimes},
+        time::UnixSeconds,
+    },
     image::format::OutputFormat,
     request::{
         FormatChoice, Transform,
@@ -55,7 +59,7 @@ fn rules(criterion: &mut Criterion) {
         )]);
         bencher.iter(|| {
             let control = CacheControl::of(black_box(&headers));
-            (control, Freshness::of(&headers, UnixSeconds(1_700_000_000), std::time::Duration::ZERO))
+            (control, Freshness::of(StatusCode::OK, &headers, UnixSeconds(1_700_000_000), &Lifetimes::default()))
         });
     });
 }

@@ -52,6 +52,27 @@ pub(super) struct SiteSettings {
     /// How long originals are fresh where the origin does not say.
     #[schema(required = false, pattern = "^[0-9]{1,6}(ms|s|m|h|d)$", default = "1h")]
     default_ttl: String,
+    /// The shortest that anything is fresh, whatever lifetime the origin gives; where the origin wants every use validated, it
+    /// is.
+    #[schema(required = false, pattern = "^[0-9]{1,6}(ms|s|m|h|d)$", default = "0s")]
+    min_ttl: String,
+    /// The longest that anything is fresh, whoever says so; not less than `min_ttl`.
+    #[schema(required = false, pattern = "^[0-9]{1,6}(ms|s|m|h|d)$", default = "365d")]
+    max_ttl: String,
+    /// Where the origin gives the time of the last change and no lifetime: the part of the time since then that something is
+    /// fresh for; 0: the default lifetime.
+    #[schema(required = false, minimum = 0, maximum = 100, default = 0)]
+    heuristic_percent: u8,
+    /// For how long something stale stands in for an origin that fails, where it gives no time for that.
+    #[schema(required = false, pattern = "^[0-9]{1,6}(ms|s|m|h|d)$", default = "30d")]
+    stale_if_error: String,
+    /// What is done with what is no image: `cache`, it is kept as the origin allows; `forward`, each request goes to the
+    /// origin.
+    #[schema(value_type = shapes::PassthroughName, required = false)]
+    passthrough: String,
+    /// How long what is no image is fresh where the origin does not say.
+    #[schema(required = false, pattern = "^[0-9]{1,6}(ms|s|m|h|d)$", default = "0s")]
+    passthrough_ttl: String,
     /// The max-age of an original that stands in for a variant that is not ready.
     #[schema(required = false, pattern = "^[0-9]{1,6}(ms|s|m|h|d)$", default = "10s")]
     fallback_ttl: String,
@@ -108,7 +129,15 @@ mod tests {
         assert_eq!(names(&described["properties"]), names(&read));
         assert_eq!(described["additionalProperties"], false);
         assert_eq!(described["required"], serde_json::json!(["id", "account", "hosts", "origin"]));
-        for (key, default) in [("first_view", "300ms"), ("default_ttl", "1h"), ("fallback_ttl", "10s")] {
+        for (key, default) in [
+            ("first_view", "300ms"),
+            ("default_ttl", "1h"),
+            ("min_ttl", "0s"),
+            ("max_ttl", "365d"),
+            ("stale_if_error", "30d"),
+            ("passthrough_ttl", "0s"),
+            ("fallback_ttl", "10s"),
+        ] {
             assert_eq!(described["properties"][key]["default"], default);
             assert_eq!(read[key], default);
         }

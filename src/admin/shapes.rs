@@ -188,6 +188,9 @@ described! {
     /// How originals are served then.
     EssentialDeliveryName = one_of(["stream", "redirect"]);
 
+    /// What is done with what is no image.
+    PassthroughName = one_of(["cache", "forward"]);
+
     /// What credits are charged for.
     ComponentName = one_of(Component::ALL.map(Component::name).into_iter().chain(["egress"]));
 

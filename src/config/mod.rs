@@ -14,7 +14,7 @@ pub use plans::PlansError;
 pub use quality::{DefaultQuality, Qualities, TARGETS};
 pub use schema::{
     AccountConfig, Admin, Billing, Cache, Config, Dev, Edge, Essential, EssentialDelivery, FirstView, Images, Log,
-    LogFormat, Origin, Plans, SiteConfig, Storage, Tariff,
+    LogFormat, Origin, Passthrough, Plans, SiteConfig, Storage, Tariff,
 };
 pub use site::{Cause, MAX_BYTES_PER_CREDIT, Refusal, Taken, check_site};
-pub use units::ByteSize;
+pub use units::{ByteSize, Span};

@@ -365,6 +365,24 @@ pub struct SiteConfig {
     /// Freshness of originals whose origin says nothing.
     #[serde(default = "one_hour")]
     pub default_ttl: Span,
+    /// The shortest that anything is fresh, whatever lifetime the origin gives.
+    #[serde(default = "no_time")]
+    pub min_ttl: Span,
+    /// The longest that anything is fresh.
+    #[serde(default = "one_year")]
+    pub max_ttl: Span,
+    /// Of the time since `Last-Modified`, the part that something is fresh for whose origin gives no lifetime.
+    #[serde(default)]
+    pub heuristic_percent: u8,
+    /// For how long something stale stands in for an origin that fails and gives no time for that.
+    #[serde(default = "thirty_days")]
+    pub stale_if_error: Span,
+    /// What is done with what is no image.
+    #[serde(default)]
+    pub passthrough: Passthrough,
+    /// Freshness of what is no image and whose origin says nothing.
+    #[serde(default = "no_time")]
+    pub passthrough_ttl: Span,
     /// `max-age` of an original that stands in for a variant that is not ready.
     #[serde(default = "ten_seconds")]
     pub fallback_ttl: Span,
@@ -394,6 +412,18 @@ impl SiteConfig {
 
 fn one_hour() -> Span {
     Span(Duration::from_secs(3_600))
+}
+
+fn no_time() -> Span {
+    Span(Duration::ZERO)
+}
+
+fn one_year() -> Span {
+    Span(Duration::from_secs(365 * 86_400))
+}
+
+fn thirty_days() -> Span {
+    Span(Duration::from_secs(30 * 86_400))
 }
 
 fn ten_seconds() -> Span {
@@ -431,6 +461,17 @@ pub enum EssentialDelivery {
     Stream,
     /// By a redirect to the origin, where that is another host.
     Redirect,
+}
+
+/// What is done with what is no image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Passthrough {
+    /// It is kept as the origin allows.
+    #[default]
+    Cache,
+    /// Each request for it goes to the origin.
+    Forward,
 }
 
 /// What the first view of a variant gets.

@@ -86,6 +86,7 @@ pub fn check_site(site: &SiteConfig, taken: &Taken<'_>) -> Result<(), Refusal> {
             check_target(key, target)?;
         }
     }
+    check_lifetimes(site)?;
     match (site.bytes_per_credit, site.tariff) {
         (Some(_), Tariff::Variants) => refuse("bytes_per_credit", "only with tariff = \"egress\""),
         (Some(bytes), Tariff::Egress) if bytes.get() > MAX_BYTES_PER_CREDIT => {
@@ -93,6 +94,16 @@ pub fn check_site(site: &SiteConfig, taken: &Taken<'_>) -> Result<(), Refusal> {
         }
         _ => Ok(()),
     }
+}
+
+fn check_lifetimes(site: &SiteConfig) -> Result<(), Refusal> {
+    if site.max_ttl.0 < site.min_ttl.0 {
+        return refuse("max_ttl", format!("must not be less than min_ttl, which is {:?}", site.min_ttl.to_string()));
+    }
+    if site.heuristic_percent > 100 {
+        return refuse("heuristic_percent", "must be from 0 to 100");
+    }
+    Ok(())
 }
 
 /// Whether a score can be aimed at.
@@ -179,6 +190,18 @@ mod tests {
         let aimed =
             site("id = 'shop'\nhosts = ['a.example']\nquality = 'auto'\nquality_target = 95\nsave_data_target = 30");
         assert_eq!(check_site(&aimed, &Taken::default()), Ok(()));
+    }
+
+    #[test]
+    fn lifetimes_that_contradict_each_other_are_refused() {
+        let keys = |keys: &str| format!("id = 'shop'\nhosts = ['a.example']\n{keys}");
+        for (given, key) in
+            [("min_ttl = '2h'\nmax_ttl = '1h'", "max_ttl"), ("heuristic_percent = 101", "heuristic_percent")]
+        {
+            assert_eq!(refused(&keys(given)).key, key, "{given}");
+        }
+        let bounded = site(&keys("min_ttl = '1h'\nmax_ttl = '1h'\nheuristic_percent = 100\npassthrough = 'forward'"));
+        assert_eq!(check_site(&bounded, &Taken::default()), Ok(()));
     }
 
     #[test]

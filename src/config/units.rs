@@ -84,6 +84,7 @@ impl fmt::Display for Span {
             TIME_UNITS.iter().rev().find(|(_, unit)| milliseconds >= *unit && milliseconds.is_multiple_of(*unit));
         match unit {
             Some((suffix, unit)) => write!(f, "{}{suffix}", milliseconds / unit),
+            None if milliseconds == 0 => f.write_str("0s"),
             None => write!(f, "{milliseconds}ms"),
         }
     }

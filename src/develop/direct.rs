@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use crate::{
     coalesce::handoff::Handoff,
-    http::freshness::{Credentials, NotStorable, storable},
+    http::storability::{Credentials, NotStorable, storable_image},
     image::why_original::WhyOriginal,
     origin::fetch::OriginResponse,
 };
@@ -19,7 +19,7 @@ const fn may_differ_by_user(why: WhyOriginal) -> bool {
 pub fn why_direct(response: &OriginResponse, before: WhyOriginal) -> WhyOriginal {
     match response.status {
         StatusCode::OK => {
-            storable(&response.headers, Credentials::None).map_or_else(NotStorable::why_original, |()| before)
+            storable_image(&response.headers, Credentials::None).map_or_else(NotStorable::why_original, |()| before)
         }
         status if status.is_redirection() => WhyOriginal::Redirect,
         _ => WhyOriginal::Status,

@@ -1,15 +1,18 @@
 //! What a response says of an original, as it is stored beside it: freshness, validators, what goes to caches behind us.
 
-use std::time::Duration;
-
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, CONTENT_ENCODING, ETAG, EXPIRES, LAST_MODIFIED},
 };
 
 use crate::{
     cache::object::{SourceFacts, SourceHead},
-    http::{cache_control::CacheControl, freshness::Freshness, time::UnixSeconds},
+    http::{
+        cache_control::CacheControl,
+        freshness::{Freshness, Lifetimes},
+        targeted::CDN_CACHE_CONTROL,
+        time::UnixSeconds,
+    },
     image::format::InputFormat,
     origin::fetch::Validators,
 };
@@ -22,9 +25,9 @@ pub(super) fn facts_of(
     input: InputFormat,
     headers: &HeaderMap,
     now: UnixSeconds,
-    default_ttl: Duration,
+    lifetimes: &Lifetimes,
 ) -> SourceFacts {
-    let freshness = Freshness::of(headers, now, default_ttl);
+    let freshness = Freshness::of(StatusCode::OK, headers, now, lifetimes);
     SourceFacts {
         input,
         freshness,
@@ -36,16 +39,16 @@ pub(super) fn facts_of(
 }
 
 /// A head after the origin said that it still holds (RFC 9111, 4.3.4).
-pub(super) fn freshened(head: &SourceHead, headers: &HeaderMap, now: UnixSeconds, default_ttl: Duration) -> SourceHead {
-    let mut fresh = facts_of(head.facts.input, headers, now, default_ttl);
+pub(super) fn freshened(head: &SourceHead, headers: &HeaderMap, now: UnixSeconds, lifetimes: &Lifetimes) -> SourceHead {
+    let mut fresh = facts_of(head.facts.input, headers, now, lifetimes);
     fresh.etag = fresh.etag.or_else(|| head.facts.etag.clone());
     fresh.last_modified = fresh.last_modified.or_else(|| head.facts.last_modified.clone());
-    let says_nothing = !headers.contains_key(CACHE_CONTROL) && !headers.contains_key(EXPIRES);
+    let says_nothing = [CACHE_CONTROL, EXPIRES, CDN_CACHE_CONTROL].iter().all(|name| !headers.contains_key(name));
     if says_nothing {
         fresh.cache_control.clone_from(&head.facts.cache_control);
         fresh.no_transform = head.facts.no_transform;
-        fresh.freshness.lifetime = head.facts.freshness.lifetime;
-        fresh.freshness.must_revalidate = head.facts.freshness.must_revalidate;
+        let Freshness { received_at, initial_age, .. } = fresh.freshness;
+        fresh.freshness = Freshness { received_at, initial_age, ..head.facts.freshness };
     }
     SourceHead { facts: fresh, ..head.clone() }
 }
@@ -81,9 +84,16 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 mod tests {
     use super::*;
     use crate::request::key::SourceVersion;
+    use std::time::Duration;
 
     const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
-    const TTL: Duration = Duration::from_secs(60);
+    const SITE: Lifetimes = Lifetimes {
+        default: Duration::from_secs(60),
+        min: Duration::ZERO,
+        max: Duration::from_secs(86_400),
+        heuristic_percent: 0,
+        stale_if_error: Duration::from_secs(600),
+    };
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &'static str)| {
@@ -93,7 +103,7 @@ mod tests {
     }
 
     fn head(fields: &[(&'static str, &'static str)]) -> SourceHead {
-        let facts = facts_of(InputFormat::Jpeg, &headers(fields), NOW, TTL);
+        let facts = facts_of(InputFormat::Jpeg, &headers(fields), NOW, &SITE);
         SourceHead { facts, version: SourceVersion::of(b"x"), len: 1, verdict: None }
     }
 
@@ -101,11 +111,11 @@ mod tests {
     fn a_304_keeps_what_it_does_not_say_and_replaces_what_it_does() {
         let stored = head(&[("cache-control", "max-age=5, no-transform"), ("etag", "\"a\""), ("last-modified", "b")]);
         let later = UnixSeconds(NOW.0 + 100);
-        let silent = freshened(&stored, &headers(&[]), later, TTL);
+        let silent = freshened(&stored, &headers(&[]), later, &SITE);
         assert_eq!((silent.facts.freshness.lifetime, silent.facts.no_transform), (5, true));
         assert!(silent.facts.freshness.is_fresh(UnixSeconds(later.0 + 4)));
         assert_eq!((silent.facts.etag.as_deref(), silent.facts.last_modified.as_deref()), (Some("\"a\""), Some("b")));
-        let new = freshened(&stored, &headers(&[("cache-control", "max-age=9"), ("etag", "\"c\"")]), later, TTL);
+        let new = freshened(&stored, &headers(&[("cache-control", "max-age=9"), ("etag", "\"c\"")]), later, &SITE);
         assert_eq!((new.facts.freshness.lifetime, new.facts.no_transform), (9, false));
         assert_eq!((new.facts.cache_control.as_str(), new.facts.etag.as_deref()), ("max-age=9", Some("\"c\"")));
     }

@@ -18,7 +18,7 @@ use crate::{
         flights::Landing,
         receive::{EndedAnyhow, Received, first_reservation, receive},
     },
-    http::freshness::{Credentials, NotStorable, storable, varies_by_accept},
+    http::storability::{Credentials, NotStorable, storable_image, varies_by_accept},
     image::{
         format::{InputFormat, SNIFF_BYTES},
         why_original::WhyOriginal,
@@ -48,7 +48,7 @@ impl Sources {
         head: &[u8],
     ) -> Result<Admitted, WhyOriginal> {
         let input = InputFormat::sniff(head).filter(|_| !is_encoded(&response.headers)).ok_or(WhyOriginal::NotImage)?;
-        storable(&response.headers, Credentials::None).map_err(NotStorable::why_original)?;
+        storable_image(&response.headers, Credentials::None).map_err(NotStorable::why_original)?;
         if spec.url_kind == UrlKind::Any && varies_by_accept(&response.headers) {
             return Err(WhyOriginal::Vary);
         }
@@ -58,7 +58,7 @@ impl Sources {
         }
         let reserved = timeout(MEMORY_PATIENCE, self.buffers.reserve(needed)).await.ok().flatten();
         let reserved = reserved.ok_or(WhyOriginal::Busy)?;
-        Ok(Admitted { facts: facts_of(input, &response.headers, self.clock.now(), spec.default_ttl), reserved })
+        Ok(Admitted { facts: facts_of(input, &response.headers, self.clock.now(), &spec.lifetimes), reserved })
     }
 }
 

@@ -11,7 +11,8 @@ use super::{direct::DirectResponse, sources::Obtained};
 use crate::{
     cache::key::CacheKey,
     http::{
-        freshness::{Credentials, Freshness, storable},
+        freshness::{Freshness, Lifetimes},
+        storability::{Credentials, storable_image},
         time::UnixSeconds,
     },
     image::why_original::WhyOriginal,
@@ -102,9 +103,9 @@ pub(super) async fn read_absent(
     now: UnixSeconds,
     default_ttl: Duration,
 ) -> (Absent, Option<OriginResponse>) {
-    let explicit = Freshness::of(&response.headers, now, default_ttl);
-    let ttl = Duration::from_secs(explicit.lifetime).min(MAX_ABSENT_TTL);
-    let may_be_kept = storable(&response.headers, Credentials::None).is_ok();
+    let lifetimes = Lifetimes { default: default_ttl, max: MAX_ABSENT_TTL, ..Lifetimes::default() };
+    let ttl = Duration::from_secs(Freshness::of(response.status, &response.headers, now, &lifetimes).lifetime);
+    let may_be_kept = storable_image(&response.headers, Credentials::None).is_ok();
     let absent = Absent {
         status: response.status,
         url: response.url.clone(),

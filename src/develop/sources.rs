@@ -25,7 +25,7 @@ use crate::{
         fill::{End, Fill, Whole},
         flights::{Flights, Joined, Landing},
     },
-    http::time::UnixSeconds,
+    http::{freshness::Lifetimes, time::UnixSeconds},
     image::why_original::WhyOriginal,
     origin::{
         error::FetchError,
@@ -54,8 +54,8 @@ pub struct SourceSpec {
     pub url_kind: UrlKind,
     /// What may be reached.
     pub rules: Arc<OriginRules>,
-    /// Freshness where the origin says nothing.
-    pub default_ttl: Duration,
+    /// What the site says of lifetimes.
+    pub lifetimes: Lifetimes,
 }
 
 /// What a URL stands for.
@@ -250,7 +250,7 @@ impl Sources {
         let now = self.clock.now();
         match (response.status, known) {
             (StatusCode::NOT_MODIFIED, Some(head)) => {
-                let head = Arc::new(freshened(&head, &response.headers, now, spec.default_ttl));
+                let head = Arc::new(freshened(&head, &response.headers, now, &spec.lifetimes));
                 self.cache.show_head(spec.key, Arc::clone(&head));
                 landing.land(stored(&head, None, FetchCost { waited: response.waited }));
                 // Who comes while it is written asks for himself: the answer may be one that each must validate.

@@ -22,7 +22,7 @@ use crate::{
         direct::{DirectResponse, why_direct},
         sources::{FetchCost, UrlKind},
     },
-    http::{cache_status::Handling, freshness::Credentials},
+    http::{cache_status::Handling, storability::Credentials},
     image::why_original::WhyOriginal,
     origin::{error::FetchError, fetch::Validators},
     request::{
@@ -103,7 +103,7 @@ impl Miss<'_> {
             url: self.url.clone(),
             url_kind: self.url_kind,
             rules: Arc::clone(&site.rules),
-            default_ttl: site.default_ttl,
+            lifetimes: site.lifetimes,
         }
     }
 

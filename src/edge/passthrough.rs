@@ -22,7 +22,7 @@ use crate::{
     http::{
         cache_status::Handling,
         forwarding,
-        freshness::{Credentials, storable, varies_by_accept},
+        storability::{Credentials, storable_image, varies_by_accept},
     },
     image::{format::InputFormat, why_original::WhyOriginal},
     origin::{error::FetchError, fetch::OriginResponse},
@@ -113,7 +113,7 @@ async fn sniffed(
 
 /// Why an image that came to one visitor cannot be shared, as far as its head tells.
 fn why_not_shared(edge: &Edge, visit: &Visit<'_>, response: &OriginResponse) -> Option<WhyOriginal> {
-    if let Err(refused) = storable(&response.headers, credentials(visit.headers)) {
+    if let Err(refused) = storable_image(&response.headers, credentials(visit.headers)) {
         return Some(refused.why_original());
     }
     let is_too_large = response.content_length().is_some_and(|len| len > edge.sources.max_body_bytes());

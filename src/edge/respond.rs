@@ -28,6 +28,7 @@ use crate::{
         conditional,
         freshness::Freshness,
         range::{self, Selection},
+        targeted::CDN_CACHE_CONTROL,
         time::UnixSeconds,
     },
     image::{format::OutputFormat, why_original::WhyOriginal},
@@ -37,7 +38,6 @@ use crate::{
 
 pub(super) const CACHE_STATUS: http::HeaderName = http::HeaderName::from_static("cache-status");
 pub(super) const SERVER_TIMING: http::HeaderName = http::HeaderName::from_static("server-timing");
-const CDN_CACHE_CONTROL: http::HeaderName = http::HeaderName::from_static("cdn-cache-control");
 /// How long an original that is served in essential mode may be kept: recovery is seen soon (`billing.md` rule 15).
 const ESSENTIAL_TTL_SECONDS: u64 = 60;
 
@@ -165,7 +165,7 @@ pub(super) fn direct(context: Context<'_>, origin: OriginResponse, why: Option<W
         add_vary(&mut headers, context.varies);
     }
     if why == Some(WhyOriginal::Busy) {
-        let lifetime = Freshness::of(&headers, context.now, context.site.default_ttl).lifetime;
+        let lifetime = Freshness::of(status, &headers, context.now, &context.site.lifetimes).lifetime;
         for name in [EXPIRES, AGE, CDN_CACHE_CONTROL] {
             headers.remove(name);
         }
@@ -297,11 +297,10 @@ fn max_age(seconds: u64) -> HeaderValue {
 pub(super) fn cache_status(context: Context<'_>, way: Way, freshness: Option<&Freshness>, detail: &str) -> HeaderValue {
     let stored = matches!(way.handling, Handling::Hit | Handling::Stale);
     CacheStatus {
-        cache: context.cache_name,
-        handling: way.handling,
         ttl: freshness.filter(|_| stored).map(|freshness| freshness.remaining(context.now)),
         collapsed: way.collapsed,
         detail,
+        ..CacheStatus::new(context.cache_name, way.handling)
     }
     .to_value()
 }

@@ -7,7 +7,8 @@ use url::Url;
 
 use crate::{
     billing::Entitlement,
-    config::{Config, Essential, EssentialDelivery, FirstView, Qualities, SiteConfig},
+    config::{Config, Essential, EssentialDelivery, FirstView, Passthrough, Qualities, SiteConfig, Span},
+    http::freshness::Lifetimes,
     meter::SiteMeter,
     origin::{address::AddressPolicy, fetch::OriginRules, url_guard::AllowedHosts},
     request::SourceRef,
@@ -30,8 +31,12 @@ pub struct Site {
     pub rules: Arc<OriginRules>,
     /// What the first view gets.
     pub first_view: FirstView,
-    /// Freshness where the origin says nothing.
-    pub default_ttl: Duration,
+    /// How long originals, and what is made of them, are fresh.
+    pub lifetimes: Lifetimes,
+    /// And what passes through.
+    pub passthrough_lifetimes: Lifetimes,
+    /// Whether what passes through is kept.
+    pub passthrough: Passthrough,
     /// `max-age` of an original that stands in for a variant.
     pub fallback_ttl: Duration,
     /// Quality where a request names none.
@@ -70,7 +75,9 @@ impl Site {
             origin: site.origin.as_str().trim_end_matches('/').to_owned(),
             rules: Arc::new(OriginRules { allowed: AllowedHosts::new(&site.origin, &site.sources), policy, share }),
             first_view: site.first_view,
-            default_ttl: site.default_ttl.0,
+            lifetimes: lifetimes(site, site.default_ttl),
+            passthrough_lifetimes: lifetimes(site, site.passthrough_ttl),
+            passthrough: site.passthrough,
             fallback_ttl: site.fallback_ttl.0,
             qualities: Qualities::of(site, &config.images),
             essential: site.essential,
@@ -117,6 +124,17 @@ impl Site {
         };
         url.set_fragment(None);
         Ok(url)
+    }
+}
+
+/// What a site says of lifetimes, with `default` where the origin says nothing.
+fn lifetimes(site: &SiteConfig, default: Span) -> Lifetimes {
+    Lifetimes {
+        default: default.0,
+        min: site.min_ttl.0,
+        max: site.max_ttl.0,
+        heuristic_percent: site.heuristic_percent,
+        stale_if_error: site.stale_if_error.0,
     }
 }
 

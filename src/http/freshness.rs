@@ -1,101 +1,63 @@
-//! How long a stored response may be used (RFC 9111, 3 and 4.2), as far as explicit expiry goes: no heuristics, a site's
-//! default lifetime where the origin says nothing.
+//! How long a stored response may be used (RFC 9111, 4.2): what the origin says, within the bounds that the site sets; a
+//! heuristic (4.2.2) only where the site asks for one. What cannot be read, or stands twice and differs, makes a response
+//! stale the sooner.
 
 use std::time::Duration;
 
 use http::{
-    HeaderMap,
-    header::{AGE, DATE, EXPIRES, SET_COOKIE, VARY},
+    HeaderMap, StatusCode,
+    header::{AGE, DATE, EXPIRES, LAST_MODIFIED},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::image::why_original::WhyOriginal;
-
+pub use super::storability::{Credentials, Exchange, NotStorable, storable, storable_image};
 use super::{
-    cache_control::{CacheControl, MAX_DELTA_SECONDS},
+    cache_control::{CacheControl, MAX_DELTA_SECONDS, Source, digits_seconds},
+    date,
+    storability::{is_heuristically_cacheable, is_passing_error},
     time::UnixSeconds,
 };
 
-/// Why a response may not be kept for others.
+/// The longest that an error is kept, whatever is said: what is wrong now may be right in a minute. Errors that tell of the
+/// request or of what is there (404, 405, 410, 414, 451, 501) live as long as anything.
+pub const MAX_ERROR_LIFETIME: Duration = Duration::from_secs(60);
+
+/// The age of a response whose `Age` cannot be read: more than any lifetime and any window behind it.
+const UNREADABLE_AGE: u64 = 4 * MAX_DELTA_SECONDS;
+
+/// For how long what was stored before there were windows may stand in for an origin that fails.
+const STALE_IF_ERROR_BEFORE: u64 = 30 * 86_400;
+
+/// What a site says of lifetimes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotStorable {
-    /// `no-store`
-    NoStore,
-    /// `private`, a cookie, or an answer to credentials that is not marked as public.
-    Private,
-    /// `Vary` names what the cache's key does not hold.
-    Vary,
+pub struct Lifetimes {
+    /// Where the origin says nothing.
+    pub default: Duration,
+    /// The shortest. It lengthens what the origin gives, even a zero, but not where the origin wants every use validated
+    /// (`no-cache`, or a zero with `must-revalidate`), and it stores nothing that may not be stored.
+    pub min: Duration,
+    /// The longest, whoever gives it.
+    pub max: Duration,
+    /// Where the origin gives `Last-Modified` and no lifetime: this part of the time since then. 0: no heuristics.
+    pub heuristic_percent: u8,
+    /// For how long after its lifetime it may stand in for an origin that fails, where the origin gives no window.
+    pub stale_if_error: Duration,
 }
 
-impl NotStorable {
-    /// Why the original is passed through.
-    #[must_use]
-    pub const fn why_original(self) -> WhyOriginal {
-        match self {
-            Self::NoStore => WhyOriginal::NoStore,
-            Self::Private => WhyOriginal::Private,
-            Self::Vary => WhyOriginal::Vary,
+/// What the origin says, and nothing else.
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self {
+            default: Duration::ZERO,
+            min: Duration::ZERO,
+            max: Duration::from_secs(MAX_DELTA_SECONDS),
+            heuristic_percent: 0,
+            stale_if_error: Duration::ZERO,
         }
     }
 }
 
-/// What of the client's own stood in the request that a response answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Credentials {
-    /// Nothing: it was asked for the cache.
-    #[default]
-    None,
-    /// Cookies.
-    Cookie,
-    /// `Authorization`.
-    Authorization,
-}
-
-/// Whether a 200 may be kept and shown to others (RFC 9111, 3 and 3.5).
-///
-/// # Errors
-/// [`NotStorable`], the first reason found.
-pub fn storable(headers: &HeaderMap, credentials: Credentials) -> Result<(), NotStorable> {
-    let control = CacheControl::of(headers);
-    let shared_on_purpose = control.public || control.s_maxage.is_some();
-    let allowed = match credentials {
-        Credentials::None => true,
-        Credentials::Cookie => shared_on_purpose || control.max_age.is_some_and(|seconds| seconds > 0),
-        Credentials::Authorization => shared_on_purpose || control.must_revalidate,
-    };
-    if control.no_store {
-        return Err(NotStorable::NoStore);
-    }
-    if control.private || !allowed || (headers.contains_key(SET_COOKIE) && !shared_on_purpose) {
-        return Err(NotStorable::Private);
-    }
-    if varies(headers) {
-        return Err(NotStorable::Vary);
-    }
-    Ok(())
-}
-
-/// Whether the origin looks at `Accept`. Asked by the cache it is always sent the same, but not where visitors ask too.
-#[must_use]
-pub fn varies_by_accept(headers: &HeaderMap) -> bool {
-    headers.get_all(VARY).iter().any(|field| {
-        field.as_bytes().split(|byte| *byte == b',').any(|name| name.trim_ascii().eq_ignore_ascii_case(b"accept"))
-    })
-}
-
-/// Whether `Vary` names a field that the cache does not always send with the same value.
-fn varies(headers: &HeaderMap) -> bool {
-    headers.get_all(VARY).iter().any(|field| {
-        field.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).any(|name| {
-            !(name.is_empty()
-                || name.eq_ignore_ascii_case(b"accept")
-                || name.eq_ignore_ascii_case(b"accept-encoding")
-                || name.eq_ignore_ascii_case(b"origin"))
-        })
-    })
-}
-
-/// When a stored response was made, and how long it is fresh.
+/// When a stored response was made, how long it is fresh, and for what it may be used then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Freshness {
     /// When it came from the origin, or was last validated.
@@ -104,160 +66,174 @@ pub struct Freshness {
     pub initial_age: u64,
     /// How many seconds after its making it is fresh.
     pub lifetime: u64,
-    /// Once stale, it may not stand in for an origin that fails.
+    /// Once stale, it may not be used unvalidated: neither while it is validated nor for an origin that fails.
     pub must_revalidate: bool,
+    /// For how many seconds of being stale it may be used while it is validated (RFC 5861, 3).
+    #[serde(default)]
+    pub stale_while_revalidate: u64,
+    /// For how many seconds of being stale it may stand in for an origin that fails (RFC 5861, 4).
+    #[serde(default = "stale_if_error_before")]
+    pub stale_if_error: u64,
+}
+
+const fn stale_if_error_before() -> u64 {
+    STALE_IF_ERROR_BEFORE
 }
 
 impl Freshness {
-    /// Reads the lifetime of a response received at `received_at`: `s-maxage`, else `max-age`, else `Expires` − `Date`, else
-    /// `default_ttl`; 0 with `no-cache`.
+    /// Reads the lifetime of a response: `s-maxage`, else `max-age`, else `Expires` − `Date`, else a heuristic, else the
+    /// site's default; 0 with `no-cache`.
+    ///
+    /// `received_at` is when its head came. Where that took long, the time when it was asked for is the safer one: the
+    /// response may have been made then (4.2.3).
     #[must_use]
-    pub fn of(headers: &HeaderMap, received_at: UnixSeconds, default_ttl: Duration) -> Self {
-        let control = CacheControl::of(headers);
-        let date = date_field(headers, &DATE);
-        let lifetime = if control.no_cache {
-            0
-        } else if let Some(seconds) = control.s_maxage.or(control.max_age) {
-            seconds
-        } else if headers.contains_key(EXPIRES) {
-            // An `Expires` that is no date has expired (5.3); of several, the first to expire counts.
-            let expires = headers.get_all(EXPIRES).iter().map(|value| parse_date(value.as_bytes())).min().flatten();
-            expires.map_or(0, |expires| expires.since(date.unwrap_or(received_at)))
-        } else {
-            default_ttl.as_secs()
-        };
-        let age_value = headers.get(AGE).map_or(0, |value| first_seconds(value.as_bytes()));
-        let apparent_age = date.map_or(0, |date| received_at.since(date));
+    pub fn of(status: StatusCode, headers: &HeaderMap, received_at: UnixSeconds, lifetimes: &Lifetimes) -> Self {
+        Self::aged(status, headers, headers, received_at, lifetimes)
+    }
+
+    /// Likewise of a stored response that the origin has validated: `stored` is what is stored of it now, with what the 304
+    /// brought (see [`freshen`](super::update::freshen)); its age is that of the 304.
+    #[must_use]
+    pub fn validated(
+        status: StatusCode,
+        stored: &HeaderMap,
+        not_modified: &HeaderMap,
+        received_at: UnixSeconds,
+        lifetimes: &Lifetimes,
+    ) -> Self {
+        Self::aged(status, stored, not_modified, received_at, lifetimes)
+    }
+
+    fn aged(
+        status: StatusCode,
+        headers: &HeaderMap,
+        age: &HeaderMap,
+        received_at: UnixSeconds,
+        lifetimes: &Lifetimes,
+    ) -> Self {
+        let (control, source) = CacheControl::for_us(headers);
+        let must_revalidate = control.must_revalidate || control.no_cache || control.s_maxage.is_some();
+        let lifetime = lifetime(status, headers, (&control, source), received_at, lifetimes);
+        // Neither is an error kept for worse times.
+        let window = |seconds: u64| if must_revalidate || is_passing_error(status) { 0 } else { seconds };
         Self {
             received_at,
-            initial_age: age_value.max(apparent_age),
-            lifetime: lifetime.min(MAX_DELTA_SECONDS),
-            must_revalidate: control.must_revalidate || control.no_cache || control.s_maxage.is_some(),
+            initial_age: initial_age(age, received_at),
+            lifetime,
+            must_revalidate,
+            stale_while_revalidate: window(control.stale_while_revalidate.unwrap_or(0)),
+            stale_if_error: window(control.stale_if_error.unwrap_or_else(|| seconds(lifetimes.stale_if_error))),
         }
     }
 
-    /// The current age in seconds (RFC 9111, 4.2.3).
+    /// The current age in seconds (RFC 9111, 4.2.3), as `Age` gives it.
     #[must_use]
-    pub const fn age(&self, now: UnixSeconds) -> u64 {
+    pub fn age(&self, now: UnixSeconds) -> u64 {
+        self.current_age(now).min(MAX_DELTA_SECONDS)
+    }
+
+    const fn current_age(&self, now: UnixSeconds) -> u64 {
         self.initial_age.saturating_add(now.since(self.received_at))
     }
 
     /// Whether it may be used without asking the origin.
     #[must_use]
     pub const fn is_fresh(&self, now: UnixSeconds) -> bool {
-        self.age(now) < self.lifetime
+        self.current_age(now) < self.lifetime
     }
 
     /// Seconds until it is stale, negative once it is.
     #[must_use]
     pub fn remaining(&self, now: UnixSeconds) -> i64 {
         let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
-        signed(self.lifetime).saturating_sub(signed(self.age(now)))
+        signed(self.lifetime).saturating_sub(signed(self.current_age(now)))
+    }
+
+    /// Whether it is stale and may be used all the same while the origin is asked (RFC 5861, 3).
+    #[must_use]
+    pub const fn may_serve_while_revalidating(&self, now: UnixSeconds) -> bool {
+        self.is_stale_within(self.stale_while_revalidate, now)
+    }
+
+    /// Whether it is stale and may be used all the same because the origin failed (RFC 5861, 4).
+    #[must_use]
+    pub const fn may_stand_in(&self, now: UnixSeconds) -> bool {
+        self.is_stale_within(self.stale_if_error, now)
+    }
+
+    const fn is_stale_within(&self, window: u64, now: UnixSeconds) -> bool {
+        !self.must_revalidate && !self.is_fresh(now) && self.current_age(now) - self.lifetime < window
+    }
+
+    /// The same, stale from `at` on if it is not stale by then, with what may be done once it is.
+    #[must_use]
+    pub fn expired_at(self, at: UnixSeconds) -> Self {
+        Self { lifetime: self.lifetime.min(self.current_age(at)), ..self }
     }
 }
 
-fn date_field(headers: &HeaderMap, name: &http::HeaderName) -> Option<UnixSeconds> {
-    headers.get(name).and_then(|value| parse_date(value.as_bytes()))
-}
-
-fn parse_date(value: &[u8]) -> Option<UnixSeconds> {
-    httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok().map(UnixSeconds::from)
-}
-
-/// The first member of an `Age` list (5.1); what is no number counts as 0.
-fn first_seconds(value: &[u8]) -> u64 {
-    let first = value.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
-    if first.is_empty() || !first.iter().all(u8::is_ascii_digit) {
+fn lifetime(
+    status: StatusCode,
+    headers: &HeaderMap,
+    (control, source): (&CacheControl, Source),
+    received_at: UnixSeconds,
+    lifetimes: &Lifetimes,
+) -> u64 {
+    if control.no_cache {
         return 0;
     }
-    first.iter().fold(0, |seconds: u64, digit| (seconds * 10 + u64::from(digit - b'0')).min(MAX_DELTA_SECONDS))
+    let by_default = control.public || is_heuristically_cacheable(status);
+    let given = explicit_lifetime(headers, (control, source), received_at);
+    let guessed = || heuristic_lifetime(headers, received_at, lifetimes.heuristic_percent);
+    let lifetime = match given {
+        Some(0) if control.must_revalidate => 0,
+        Some(given) => given.max(seconds(lifetimes.min)),
+        None if !by_default => 0,
+        None => guessed().map_or(seconds(lifetimes.default), |guessed| guessed.max(seconds(lifetimes.min))),
+    };
+    let longest = if is_passing_error(status) { lifetimes.max.min(MAX_ERROR_LIFETIME) } else { lifetimes.max };
+    lifetime.min(seconds(longest))
+}
+
+/// What the origin gives in so many words.
+pub(super) fn explicit_lifetime(
+    headers: &HeaderMap,
+    (control, source): (&CacheControl, Source),
+    received_at: UnixSeconds,
+) -> Option<u64> {
+    let in_control = control.s_maxage.or(control.max_age);
+    if in_control.is_some() || source == Source::Targeted || !headers.contains_key(EXPIRES) {
+        return in_control;
+    }
+    // An `Expires` that is no date has expired (5.3); of several, the first to expire counts.
+    let expires = headers.get_all(EXPIRES).iter().map(date::parse).min().flatten();
+    let made_at = date::all(headers, &DATE).max().unwrap_or(received_at);
+    Some(expires.map_or(0, |expires| expires.since(made_at)).min(MAX_DELTA_SECONDS))
+}
+
+fn heuristic_lifetime(headers: &HeaderMap, received_at: UnixSeconds, percent: u8) -> Option<u64> {
+    let modified_at = date::all(headers, &LAST_MODIFIED).max().filter(|_| percent > 0)?;
+    let made_at = date::all(headers, &DATE).min().unwrap_or(received_at);
+    Some(made_at.since(modified_at).saturating_mul(percent.into()) / 100)
+}
+
+/// How old a response is when it comes (4.2.3). An `Age` that is no single number of seconds tells nothing but that it has
+/// one: it counts as older than anything may be. RFC 9111, 5.1 would take the first member of a list; which of them is meant
+/// is a guess that may show what is long stale as fresh.
+fn initial_age(headers: &HeaderMap, received_at: UnixSeconds) -> u64 {
+    let mut fields = headers.get_all(AGE).iter();
+    let told = match (fields.next(), fields.next()) {
+        (None, _) => 0,
+        (Some(age), None) => digits_seconds(age.as_bytes().trim_ascii()).unwrap_or(UNREADABLE_AGE),
+        (Some(_), Some(_)) => UNREADABLE_AGE,
+    };
+    let apparent = date::all(headers, &DATE).min().map_or(0, |date| received_at.since(date));
+    told.max(apparent)
+}
+
+fn seconds(span: Duration) -> u64 {
+    span.as_secs().min(MAX_DELTA_SECONDS)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use http::{HeaderName, HeaderValue};
-
-    const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
-    const DEFAULT: Duration = Duration::from_secs(600);
-
-    fn headers(fields: &[(&str, String)]) -> HeaderMap {
-        let pair = |(name, value): &(&str, String)| {
-            (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(value.as_str()).unwrap())
-        };
-        fields.iter().map(pair).collect()
-    }
-
-    fn http_date(at: UnixSeconds) -> String {
-        httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(at.0))
-    }
-
-    fn lifetime(fields: &[(&str, String)]) -> u64 {
-        Freshness::of(&headers(fields), NOW, DEFAULT).lifetime
-    }
-
-    #[test]
-    fn the_lifetime_is_s_maxage_then_max_age_then_expires_then_the_sites_default() {
-        let cc = |text: &str| ("cache-control", text.to_owned());
-        let expires = ("expires", http_date(UnixSeconds(NOW.0 + 100)));
-        assert_eq!(lifetime(&[cc("max-age=60, s-maxage=30"), expires.clone()]), 30);
-        assert_eq!(lifetime(&[cc("max-age=60"), expires.clone()]), 60);
-        assert_eq!(lifetime(std::slice::from_ref(&expires)), 100);
-        assert_eq!(lifetime(&[expires.clone(), ("date", http_date(UnixSeconds(NOW.0 - 50)))]), 150);
-        assert_eq!(lifetime(&[("expires", "0".to_owned())]), 0);
-        assert_eq!(lifetime(&[]), 600);
-        assert_eq!(lifetime(&[cc("no-cache, max-age=60")]), 0);
-    }
-
-    #[test]
-    fn age_counts_what_upstream_caches_added() {
-        let fields = [("age", "100, 5".to_owned()), ("cache-control", "max-age=150".to_owned())];
-        let freshness = Freshness::of(&headers(&fields), NOW, DEFAULT);
-        assert_eq!(freshness.age(UnixSeconds(NOW.0 + 20)), 120);
-        assert!(freshness.is_fresh(UnixSeconds(NOW.0 + 49)));
-        assert!(!freshness.is_fresh(UnixSeconds(NOW.0 + 50)));
-        assert_eq!(freshness.remaining(UnixSeconds(NOW.0 + 60)), -10);
-    }
-
-    #[test]
-    fn an_old_date_is_an_age() {
-        let fields = [("date", http_date(UnixSeconds(NOW.0 - 70)))];
-        assert_eq!(Freshness::of(&headers(&fields), NOW, DEFAULT).age(NOW), 70);
-    }
-
-    #[test]
-    fn a_clock_that_goes_back_does_not_overflow() {
-        let freshness = Freshness::of(&headers(&[]), NOW, DEFAULT);
-        assert_eq!(freshness.age(UnixSeconds(0)), 0);
-    }
-
-    #[test]
-    fn what_is_meant_for_one_user_is_not_stored() {
-        let cc = |text: &str| headers(&[("cache-control", text.to_owned())]);
-        let none = headers(&[]);
-        let cookie = headers(&[("set-cookie", "a=b".to_owned())]);
-        let table = [
-            (&none, Credentials::None, Ok(())),
-            (&cc("no-store"), Credentials::None, Err(NotStorable::NoStore)),
-            (&cc("private"), Credentials::None, Err(NotStorable::Private)),
-            (&cookie, Credentials::None, Err(NotStorable::Private)),
-            (&none, Credentials::Cookie, Err(NotStorable::Private)),
-            (&cc("max-age=60"), Credentials::Cookie, Ok(())),
-            (&cc("max-age=60"), Credentials::Authorization, Err(NotStorable::Private)),
-            (&cc("public"), Credentials::Authorization, Ok(())),
-            (&cc("s-maxage=5"), Credentials::Authorization, Ok(())),
-        ];
-        for (headers, credentials, expected) in table {
-            assert_eq!(storable(headers, credentials), expected, "{headers:?} {credentials:?}");
-        }
-    }
-
-    #[test]
-    fn vary_on_what_the_key_does_not_hold_is_not_stored() {
-        for (vary, stored) in [("Accept", true), ("accept-encoding, Origin", true), ("User-Agent", false), ("*", false)]
-        {
-            let answer = storable(&headers(&[("vary", vary.to_owned())]), Credentials::None);
-            assert_eq!(answer.is_ok(), stored, "{vary}");
-        }
-    }
-}
+mod tests;

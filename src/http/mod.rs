@@ -1,14 +1,24 @@
-//! The rules of HTTP that the edge follows, as pure functions: `cache_control` and `freshness` (RFC 9111), `conditional` and
-//! `range` (RFC 9110), `cache_status` (RFC 9211), `forwarding` (hop-by-hop fields, `Via`, `CDN-Loop`), `check` (what a
-//! request must be to be looked at). `save_data` is a client's wish for fewer bytes,
-//! `time` the clock's value.
+//! The rules of HTTP that the edge follows, as pure functions. Caching (RFC 9111): `cache_control` and `targeted` (what the
+//! origin says, to all or to caches like this one), `request_directives` (what the visitor says), `storability` (what is
+//! kept), `freshness` (for how long), `vary` (for whom), `update` (which fields, and what a 304 changes), `invalidation`
+//! (what a change drops), `cache_status` (what was done, RFC 9211). Beside it `conditional` and `range` (RFC 9110),
+//! `forwarding` (hop-by-hop fields, `Via`, `CDN-Loop`) and `check` (what a request must be to be looked at). `save_data` is a
+//! client's wish for fewer bytes; `list`, `date` and `time` are what fields are made of.
 
 pub mod cache_control;
 pub mod cache_status;
 pub mod check;
 pub mod conditional;
+pub mod date;
 pub mod forwarding;
 pub mod freshness;
+pub mod invalidation;
+mod list;
 pub mod range;
+pub mod request_directives;
 pub mod save_data;
+pub mod storability;
+pub mod targeted;
 pub mod time;
+pub mod update;
+pub mod vary;

@@ -90,6 +90,13 @@ mod tests {
             assert_eq!(selected(range, 100), expected, "{range}");
         }
         assert_eq!(selected("bytes=0-", 0), Selection::Unsatisfiable);
+        assert_eq!(selected(&format!("bytes=0-{}", ",0-".repeat(20_000)), 100), Selection::Whole);
+        let twice = [(RANGE, HeaderValue::from_static("bytes=0-1")), (RANGE, HeaderValue::from_static("bytes=0-1"))];
+        let twice = twice.into_iter().fold(HeaderMap::new(), |mut fields, (name, value)| {
+            fields.append(name, value);
+            fields
+        });
+        assert_eq!(select(&twice, 100), Selection::Whole);
         assert_eq!(select(&HeaderMap::new(), 100), Selection::Whole);
     }
 
@@ -97,6 +104,13 @@ mod tests {
         #[test]
         fn a_part_lies_inside(first in any::<u64>(), last in any::<u64>(), len in any::<u64>()) {
             if let Selection::Part { first, last } = selected(&format!("bytes={first}-{last}"), len) {
+                prop_assert!(first <= last && last < len);
+            }
+        }
+
+        #[test]
+        fn whatever_is_asked_for_lies_inside(range in "(bytes=)?[0-9, -]{0,30}", len in any::<u64>()) {
+            if let Selection::Part { first, last } = selected(&range, len) {
                 prop_assert!(first <= last && last < len);
             }
         }
