@@ -31,6 +31,7 @@ use crate::{
     http::time::UnixSeconds,
     meter::{Background, Meter},
     origin::fetch::Origins,
+    relay::Relay,
     store::{Durability, Ledger},
     telemetry::metrics::Metrics,
 };
@@ -86,6 +87,13 @@ impl App {
         let sources =
             Sources::new(Arc::clone(&cache), Arc::clone(&origins), originals, undevelopable_ttl, clock.clone());
         let sources = Arc::new(sources);
+        let relay = Relay::new(
+            Arc::clone(&cache),
+            Arc::clone(&origins),
+            sources.buffers(),
+            sources.max_body_bytes(),
+            clock.clone(),
+        );
         let pool = Pool::start(config.images.threads, budget - originals, config.images.max_queue)
             .context("images.threads: codec threads could not be started")?;
         let pool = Arc::new(pool);
@@ -110,6 +118,7 @@ impl App {
             cache: Arc::clone(&cache),
             origins,
             sources: Arc::clone(&sources),
+            relay: Arc::new(relay),
             developer,
             sizes: Sizes::new(config.images.max_sizes),
             meter: Arc::clone(&meter),
@@ -185,7 +194,7 @@ impl App {
         let drain_timeout = limits.drain_timeout.0;
         Server::new(Arc::clone(&edge), &limits, stop.subscribe()).run(listeners.edge, drain_timeout).await;
         let quiet = async {
-            while !(edge.sources.is_quiet() && edge.developer.is_quiet()) {
+            while !(edge.sources.is_quiet() && edge.relay.is_quiet() && edge.developer.is_quiet()) {
                 tokio::time::sleep(QUIET_POLL).await;
             }
         };

@@ -1,9 +1,10 @@
 //! Lightmeter: a self-hosted real-time image-optimization CDN edge proxy.
 //!
 //! `ARCHITECTURE.md` shows the house in one page; `edge::handler` is the function to read first. The rules are pure: `http`,
-//! `request`, `image` and `config` do no I/O and read no clock. Around them, `edge` serves visitors, `coalesce` does once what many want at the same moment, `develop` turns
-//! originals into variants, `origin` fetches, `cache` stores, `admin` and `telemetry` show what goes on. `clock`
-//! tells all of them the time. `app` puts the parts together, `cli` starts them.
+//! `request`, `image` and `config` do no I/O and read no clock. Around them, `edge` serves visitors, `develop` turns
+//! originals into variants, `relay` caches what passes through, `coalesce` does once what many want at the same moment,
+//! `origin` fetches, `cache` stores, `admin` and `telemetry` show what goes on. `clock` tells all of them the time. `app`
+//! puts the parts together, `cli` starts them.
 
 pub mod admin;
 pub mod app;
@@ -19,6 +20,7 @@ pub mod edge;
 pub mod http;
 pub mod meter;
 pub mod origin;
+pub mod relay;
 pub mod request;
 pub mod store;
 pub mod telemetry;

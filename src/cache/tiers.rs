@@ -11,6 +11,7 @@ use super::{
     disk::{DiskBody, DiskEntry, DiskTier, Presence, Usage},
     key::CacheKey,
     object::{SourceHead, StoredBody, StoredFile, StoredVariant, Variant, VariantFacts},
+    response::{ResponseHead, Selected, Selectors, StoredResponse},
 };
 use crate::{config, image::why_original::WhyOriginal};
 
@@ -43,6 +44,7 @@ enum Hot {
     Head(Arc<SourceHead>),
     Body(StoredBody),
     Variant(StoredVariant),
+    Selected(Selected),
 }
 
 impl Hot {
@@ -52,6 +54,12 @@ impl Hot {
             Self::Variant(StoredVariant::Original(_)) => 0,
             Self::Body(body) => body.len(),
             Self::Variant(StoredVariant::Made(variant)) => variant.body.len(),
+            Self::Selected(Selected::Response(response)) => {
+                response.head.text_bytes() as u64 + response.body.as_ref().map_or(0, |body| body.len() as u64)
+            }
+            Self::Selected(Selected::Varies(selectors)) => {
+                selectors.lists.iter().flatten().map(|name| name.len() as u64).sum()
+            }
         };
         u32::try_from(bytes + ENTRY_OVERHEAD_BYTES).unwrap_or(u32::MAX)
     }
@@ -60,7 +68,7 @@ impl Hot {
         match self {
             Self::Body(body) => matches!(body, StoredBody::File(_)),
             Self::Variant(StoredVariant::Made(variant)) => matches!(variant.body, StoredBody::File(_)),
-            Self::Head(_) | Self::Variant(StoredVariant::Original(_)) => false,
+            Self::Head(_) | Self::Variant(StoredVariant::Original(_)) | Self::Selected(_) => false,
         }
     }
 }
@@ -70,6 +78,13 @@ impl Hot {
 enum VariantMeta {
     Made(VariantFacts),
     Original(WhyOriginal),
+}
+
+/// What stands for a URL on disk.
+#[derive(Serialize, serde::Deserialize)]
+enum SelectedMeta {
+    Response(ResponseHead),
+    Varies(Selectors),
 }
 
 /// Entries and bytes of one tier.
@@ -102,7 +117,7 @@ impl Cache {
     pub fn hot_head(&self, key: CacheKey) -> Option<Arc<SourceHead>> {
         match self.hot.get(&key)? {
             Hot::Head(head) => Some(head),
-            Hot::Body(_) | Hot::Variant(_) => None,
+            Hot::Body(_) | Hot::Variant(_) | Hot::Selected(_) => None,
         }
     }
 
@@ -111,7 +126,7 @@ impl Cache {
     pub fn hot_variant(&self, key: CacheKey) -> Option<StoredVariant> {
         match self.held(key)? {
             Hot::Variant(variant) => Some(variant),
-            Hot::Head(_) | Hot::Body(_) => None,
+            Hot::Head(_) | Hot::Body(_) | Hot::Selected(_) => None,
         }
     }
 
@@ -135,7 +150,7 @@ impl Cache {
         let (head, _) = self.load(key, full_key).await?;
         match self.loaded(key, Hot::Head(Arc::new(head))) {
             Hot::Head(head) => Some(head),
-            Hot::Body(_) | Hot::Variant(_) => None,
+            Hot::Body(_) | Hot::Variant(_) | Hot::Selected(_) => None,
         }
     }
 
@@ -151,7 +166,7 @@ impl Cache {
         };
         match self.loaded(key, Hot::Variant(variant)) {
             Hot::Variant(variant) => Some(variant),
-            Hot::Head(_) | Hot::Body(_) => None,
+            Hot::Head(_) | Hot::Body(_) | Hot::Selected(_) => None,
         }
     }
 
@@ -163,7 +178,7 @@ impl Cache {
         let ((), body) = self.load(key, full_key).await?;
         match self.loaded(key, Hot::Body(body)) {
             Hot::Body(body) => Some(body),
-            Hot::Head(_) | Hot::Variant(_) => None,
+            Hot::Head(_) | Hot::Variant(_) | Hot::Selected(_) => None,
         }
     }
 
@@ -208,6 +223,51 @@ impl Cache {
             },
         };
         self.write(key, full_key, &meta, bytes).await;
+    }
+
+    /// What stands for a URL, if memory has it.
+    #[must_use]
+    pub fn hot_selected(&self, key: CacheKey) -> Option<Selected> {
+        match self.hot.get(&key)? {
+            Hot::Selected(selected) => Some(selected),
+            Hot::Head(_) | Hot::Body(_) | Hot::Variant(_) => None,
+        }
+    }
+
+    /// What stands for a URL, or for one of its responses that vary, from either tier.
+    pub async fn selected(&self, key: CacheKey, full_key: impl FnOnce() -> String) -> Option<Selected> {
+        if let Some(selected) = self.hot_selected(key) {
+            return Some(selected);
+        }
+        let (meta, body): (SelectedMeta, _) = self.load(key, full_key).await?;
+        let selected = match (meta, body) {
+            (SelectedMeta::Varies(selectors), _) => Selected::Varies(Arc::new(selectors)),
+            (SelectedMeta::Response(head), StoredBody::Whole(bytes)) => {
+                let body = head.is_inline().then_some(bytes);
+                Selected::Response(Arc::new(StoredResponse { head, body }))
+            }
+            (SelectedMeta::Response(_), StoredBody::File(_)) => return None,
+        };
+        match self.loaded(key, Hot::Selected(selected)) {
+            Hot::Selected(selected) => Some(selected),
+            Hot::Head(_) | Hot::Body(_) | Hot::Variant(_) => None,
+        }
+    }
+
+    /// Shows what stands for a URL to all; only memory has it until it is saved.
+    pub fn show_selected(&self, key: CacheKey, selected: Selected) {
+        self.keep_hot(key, Hot::Selected(selected));
+    }
+
+    /// Writes it to disk.
+    pub async fn save_selected(&self, key: CacheKey, full_key: String, selected: &Selected) {
+        let (meta, body) = match selected {
+            Selected::Response(response) => {
+                (SelectedMeta::Response(response.head.clone()), response.body.clone().unwrap_or_default())
+            }
+            Selected::Varies(selectors) => (SelectedMeta::Varies((**selectors).clone()), Bytes::new()),
+        };
+        self.write(key, full_key, &meta, body).await;
     }
 
     /// Forgets what is stored under `key`.

@@ -165,6 +165,11 @@ impl<T> Landing<T> {
     /// Gives the result to all who wait; who comes until `now` + `span` goes alone.
     pub fn land_apart(mut self, result: T, now: UnixSeconds, span: Duration) {
         self.land(result);
+        self.leave_apart(now, span);
+    }
+
+    /// Lets what has landed stand for those who wait; who comes until `now` + `span` goes alone.
+    pub fn leave_apart(mut self, now: UnixSeconds, span: Duration) {
         self.leave(|state| state.apart(now, span));
     }
 

@@ -28,6 +28,7 @@ use crate::{
     http::{check, forwarding, time::UnixSeconds},
     meter::Meter,
     origin::fetch::Origins,
+    relay::Relay,
     request::{self, ImageRequest, Target, key::SourceName, target::plain_image},
     telemetry::{
         metrics::Metrics,
@@ -46,6 +47,8 @@ pub struct Edge {
     pub origins: Arc<Origins>,
     /// Originals.
     pub sources: Arc<Sources>,
+    /// What passes through.
+    pub relay: Arc<Relay>,
     /// Makes variants.
     pub developer: Arc<Developer>,
     /// How many sizes of a source are made.

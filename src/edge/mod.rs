@@ -1,6 +1,6 @@
 //! The side that visitors see. Read `handler` first: one function, each line a step of the request's way. `server` accepts
 //! connections, `sites` finds the site, `lookup` the cached variant, `miss` gets what is not cached, `passthrough` forwards
-//! the rest, `deliver` pays for variants, `respond` writes heads (`vary` one field of theirs), `body` bodies in pieces (`piece`), `problem` errors. Nothing imports this
+//! the rest or has it relayed through the cache (`relaying`), `deliver` pays for variants, `respond` and `respond_relayed` write heads (`vary` one field of theirs), `body` bodies in pieces (`piece`), `problem` errors. Nothing imports this
 //! module but the program itself.
 
 pub mod body;
@@ -11,7 +11,9 @@ mod miss;
 mod passthrough;
 mod piece;
 mod problem;
+mod relaying;
 mod respond;
+mod respond_relayed;
 pub mod server;
 pub mod sites;
 mod vary;

@@ -14,14 +14,17 @@ use super::{
     lookup::Wanted,
     miss::Miss,
     problem::Problem,
+    relaying::Relaying,
     respond::{self, Answer, Way},
     vary::Varies,
 };
 use crate::{
+    config::Passthrough,
     develop::{Obtained, read_head, sources::UrlKind},
     http::{
         cache_status::Handling,
         forwarding,
+        invalidation::invalidated,
         storability::{Credentials, storable_image, varies_by_accept},
     },
     image::{format::InputFormat, why_original::WhyOriginal},
@@ -30,7 +33,8 @@ use crate::{
     telemetry::outcome::Outcome,
 };
 
-/// Forwards a request. `image` is what it asks for if it turns out to be an image.
+/// Answers a request for something that is not known as an image: out of the cache where the site lets it be cached, else by
+/// forwarding it. `image` is what it asks for if it turns out to be an image.
 pub(super) async fn forward(
     edge: &Arc<Edge>,
     visit: &Visit<'_>,
@@ -39,12 +43,39 @@ pub(super) async fn forward(
 ) -> Result<Answer, Problem> {
     let path = visit.uri.path_and_query().map_or("/", |path| path.as_str());
     let url = visit.site.source_url(&SourceRef::OwnPath(path.into()))?;
+    if let Some(image) = &image
+        && body.is_none()
+        && visit.site.passthrough == Passthrough::Cache
+    {
+        return Relaying { edge, visit, image, url }.get().await;
+    }
     let response = send(edge, visit, body, url.clone()).await?;
+    invalidate(edge, visit, &url, &response).await;
+    own(edge, visit, response, image.as_ref(), url).await
+}
+
+/// A response that came to one visitor for his own request.
+pub(super) async fn own(
+    edge: &Arc<Edge>,
+    visit: &Visit<'_>,
+    response: OriginResponse,
+    image: Option<&ImageRequest<'_>>,
+    url: Url,
+) -> Result<Answer, Problem> {
     match image {
         Some(image) if *visit.method == Method::GET && may_be_image(visit.headers, &response) => {
-            sniffed(edge, visit, response, image, url).await
+            looked_at(edge, visit, response, image, url).await
         }
         _ => Ok(straight(edge, visit, response, None)),
+    }
+}
+
+/// What a method changed is not served as it was before (RFC 9111, 4.4).
+async fn invalidate(edge: &Edge, visit: &Visit<'_>, url: &Url, response: &OriginResponse) {
+    for changed in invalidated(visit.method, url, response.status, &response.headers) {
+        if visit.site.is_on_origin(&changed) {
+            edge.relay.invalidate(&visit.site.scope, visit.site.charged_name(changed.as_str())).await;
+        }
     }
 }
 
@@ -59,10 +90,22 @@ pub(super) async fn forward_for_user(
     Ok(straight(edge, visit, response, Some(why)))
 }
 
-async fn send(edge: &Edge, visit: &Visit<'_>, body: RequestBody, url: Url) -> Result<OriginResponse, FetchError> {
+/// Forwards a request as the visitor's own.
+pub(super) async fn send(
+    edge: &Edge,
+    visit: &Visit<'_>,
+    body: RequestBody,
+    url: Url,
+) -> Result<OriginResponse, FetchError> {
+    let headers = forwarded_fields(visit);
+    edge.origins.forward(&visit.site.rules, visit.method.clone(), url, headers, body).await
+}
+
+/// The visitor's fields, and where he comes from.
+pub(super) fn forwarded_fields(visit: &Visit<'_>) -> HeaderMap {
     let mut headers = visit.headers.clone();
     forwarding::set_forwarded_for(&mut headers, visit.client, visit.host);
-    edge.origins.forward(&visit.site.rules, visit.method.clone(), url, headers, body).await
+    headers
 }
 
 /// Whether a response's bytes are worth a look: it is whole, and no stream of events that may begin in an hour.
@@ -75,25 +118,35 @@ fn may_be_image(request: &HeaderMap, response: &OriginResponse) -> bool {
     response.status == StatusCode::OK && !is_part && !is_event_stream
 }
 
-/// An image that came to one visitor may be his alone: if it may be shared at all, it is asked for again in the cache's own
-/// name, once for all. Only where that gives an image too is it developed.
-async fn sniffed(
+async fn looked_at(
     edge: &Arc<Edge>,
     visit: &Visit<'_>,
     mut response: OriginResponse,
-    image: ImageRequest<'_>,
+    image: &ImageRequest<'_>,
     url: Url,
 ) -> Result<Answer, Problem> {
     let head = read_head(&mut response).await?;
     if InputFormat::sniff(&head).is_none() {
         return Ok(straight(edge, visit, response, None));
     }
-    if let Some(why) = why_not_shared(edge, visit, &response) {
-        return Ok(straight(edge, visit, response, Some(why)));
+    match why_not_shared(edge, visit, &response) {
+        Some(why) => Ok(straight(edge, visit, response, Some(why))),
+        None => image_found(edge, visit, Some(response), image, url).await,
     }
-    let wanted = Wanted::new(visit.site, &image, visit.headers, visit.site.entitlement());
-    let context = visit.context(edge, Varies::by(visit.site, &image));
-    let miss = Miss { edge, visit, wanted: &wanted, context, url, url_kind: UrlKind::Any };
+}
+
+/// An image that came to one visitor may be his alone: if it may be shared at all, it is asked for again in the cache's own
+/// name, once for all. Only where that gives an image too is it developed; else he gets the response that came to him.
+pub(super) async fn image_found(
+    edge: &Arc<Edge>,
+    visit: &Visit<'_>,
+    own: Option<OriginResponse>,
+    image: &ImageRequest<'_>,
+    url: Url,
+) -> Result<Answer, Problem> {
+    let wanted = Wanted::new(visit.site, image, visit.headers, visit.site.entitlement());
+    let context = visit.context(edge, Varies::by(visit.site, image));
+    let miss = Miss { edge, visit, wanted: &wanted, context, url: url.clone(), url_kind: UrlKind::Any };
     let spec = miss.spec();
     let (obtained, collapsed) = edge.sources.obtain(&spec).await;
     let why = match obtained {
@@ -107,6 +160,10 @@ async fn sniffed(
         // The cache does not get it where the visitor does.
         Some(Obtained::Absent(_)) => WhyOriginal::Private,
         Some(Obtained::Failed(_)) | None => WhyOriginal::Busy,
+    };
+    let response = match own {
+        Some(response) => response,
+        None => send(edge, visit, None, url).await?,
     };
     Ok(straight(edge, visit, response, Some(why)))
 }
@@ -135,7 +192,8 @@ pub(super) fn credentials(headers: &HeaderMap) -> Credentials {
     }
 }
 
-fn straight(edge: &Edge, visit: &Visit<'_>, response: OriginResponse, why: Option<WhyOriginal>) -> Answer {
+/// A response as it is, for the one who asked.
+pub(super) fn straight(edge: &Edge, visit: &Visit<'_>, response: OriginResponse, why: Option<WhyOriginal>) -> Answer {
     let handling = match *visit.method {
         Method::GET | Method::HEAD => Handling::Bypass,
         _ => Handling::Method,

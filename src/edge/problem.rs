@@ -32,6 +32,9 @@ pub(super) enum Problem {
     /// Too many different sizes of one image were asked for (RFC 6585, 4).
     #[error("too many different sizes of this image were asked for today (images.max_sizes)")]
     TooManySizes,
+    /// The client wants it from the cache or not at all (RFC 9111, 5.2.1.7).
+    #[error("it is not in the cache, and the request says only-if-cached")]
+    NotCached,
     /// The origin gave nothing.
     #[error("the origin gave no answer: {0}")]
     Origin(#[from] FetchError),
@@ -47,6 +50,7 @@ impl Problem {
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooManySizes => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
             Self::Origin(error) => error.status(),
         }
     }

@@ -1,5 +1,7 @@
 //! Dates in fields (RFC 9110, 5.6.7), in all three formats.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::time::UnixSeconds;
@@ -22,6 +24,17 @@ pub fn single(headers: &HeaderMap, name: &HeaderName) -> Option<UnixSeconds> {
     let (Some(field), None) = (fields.next(), fields.next()) else { return None };
     parse(field)
 }
+
+/// A date as a field's value, in the format that is to be sent.
+#[must_use]
+pub fn value(date: UnixSeconds) -> HeaderValue {
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(date.0.min(LATEST)));
+    let text = httpdate::fmt_http_date(time.unwrap_or(UNIX_EPOCH));
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// The last second of the year 9999: no later one can be written.
+const LATEST: u64 = 253_402_300_799;
 
 #[cfg(test)]
 mod tests {
@@ -54,6 +67,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_written_is_read_back(seconds in any::<u64>()) {
+            prop_assert_eq!(parse(&value(UnixSeconds(seconds))), Some(UnixSeconds(seconds.min(LATEST))));
+        }
+
         #[test]
         fn any_bytes_are_a_date_or_none(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             if let Ok(value) = HeaderValue::from_bytes(&bytes) {

@@ -82,6 +82,50 @@ impl SourceName<'_> {
     }
 }
 
+/// The name of what passes through: its site, and its URL as far as the origin sees it, normalized.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponseName<'a> {
+    /// As in [`SourceName::scope`].
+    pub scope: &'a str,
+    /// Path and query, percent-encoded alike.
+    pub target: &'a str,
+}
+
+impl ResponseName<'_> {
+    /// The key of what stands for the URL.
+    #[must_use]
+    pub fn key(self) -> CacheKey {
+        KeyHasher::new().text("response").text(self.scope).text(self.target).finish()
+    }
+
+    /// The full text behind [`Self::key`].
+    #[must_use]
+    pub fn text(self) -> String {
+        format!("response\n{}\n{}", self.scope, self.target)
+    }
+
+    /// The key of one of its responses that vary: `salt` is that of the URL's selectors, `selecting` what the request says in
+    /// the fields of `list`.
+    #[must_use]
+    pub fn selected_key(self, salt: u64, list: &[String], selecting: &[u8]) -> CacheKey {
+        let hasher = KeyHasher::new().text("selected").bytes(self.key().as_bytes()).bytes(&salt.to_le_bytes());
+        list.iter().fold(hasher, |hasher, name| hasher.text(name)).bytes(b"").bytes(selecting).finish()
+    }
+
+    /// The full text behind [`Self::selected_key`].
+    #[must_use]
+    pub fn selected_text(self, salt: u64, list: &[String], selecting: &[u8]) -> String {
+        let selecting = selecting.escape_ascii();
+        format!("selected\n{}\n{}\n{salt:x}\n{}\n{selecting}", self.scope, self.target, list.join(","))
+    }
+
+    /// The full text behind [`body_key`] of its [`Self::key`].
+    #[must_use]
+    pub fn body_text(self, version: SourceVersion) -> String {
+        format!("response body\n{}\n{}\n{version}", self.scope, self.target)
+    }
+}
+
 /// The key of a source version's bytes.
 #[must_use]
 pub fn body_key(source: CacheKey, version: SourceVersion) -> CacheKey {

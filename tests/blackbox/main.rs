@@ -30,6 +30,7 @@ mod optimize;
 mod options;
 mod passthrough;
 mod refinement;
+mod relayed;
 mod requests;
 mod responses;
 mod routing;

@@ -1,0 +1,64 @@
+//! What a visitor asks of an origin, as far as it may be answered from the cache.
+
+use std::sync::Arc;
+
+use http::{
+    HeaderMap, HeaderName,
+    header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE},
+};
+use url::Url;
+
+use crate::{
+    http::{freshness::Lifetimes, request_directives::RequestDirectives, storability::Credentials},
+    origin::fetch::OriginRules,
+    request::key::ResponseName,
+};
+
+/// A GET on its way to an origin.
+#[derive(Debug, Clone)]
+pub struct Errand {
+    /// The site's id.
+    pub site: Arc<str>,
+    /// What the site's entries are named after.
+    pub scope: Arc<str>,
+    /// Path and query, as they are asked for.
+    pub target: Arc<str>,
+    /// Where it is asked for.
+    pub url: Url,
+    /// What may be reached.
+    pub rules: Arc<OriginRules>,
+    /// The site's lifetimes.
+    pub lifetimes: Lifetimes,
+    /// The visitor's fields, as they are forwarded.
+    pub headers: HeaderMap,
+    /// What he asks of caches.
+    pub directives: RequestDirectives,
+    /// What of his own he sends along.
+    pub credentials: Credentials,
+}
+
+/// What asks for less than the whole, or for it only under a condition: the cache asks for all of it, and answers such
+/// requests itself.
+const ASKS_FOR_LESS: [HeaderName; 6] =
+    [RANGE, IF_RANGE, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
+
+impl Errand {
+    pub(super) fn name(&self) -> ResponseName<'_> {
+        ResponseName { scope: &self.scope, target: &self.target }
+    }
+
+    /// Whether only he can go: what he asks is not the whole, or is not to be stored.
+    pub(super) fn goes_alone(&self) -> bool {
+        self.directives.no_store
+            || [RANGE, IF_MATCH, IF_UNMODIFIED_SINCE].iter().any(|name| self.headers.contains_key(name))
+    }
+
+    /// What the cache asks with, in its own name.
+    pub(super) fn whole(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        for name in ASKS_FOR_LESS {
+            headers.remove(name);
+        }
+        headers
+    }
+}

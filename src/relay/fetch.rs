@@ -1,0 +1,221 @@
+//! The one fetch, and what the origin's answer means for what is stored (RFC 9111, 3 and 4.3).
+
+use std::{sync::Arc, time::Duration};
+
+use http::{
+    HeaderMap, Method, StatusCode,
+    header::{CONTENT_TYPE, DATE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED},
+};
+
+use super::{
+    APART, APART_FOR_A_MOMENT, Errand, Relay,
+    intake::RelayFill,
+    lookup::{Known, Place},
+};
+use crate::{
+    cache::response::{ResponseHead, Selected, StoredResponse},
+    coalesce::{flights::Landing, handoff::Handoff},
+    develop::read_head,
+    http::{
+        date,
+        freshness::Freshness,
+        storability::{Exchange, NotStorable, storable, varies_by_accept},
+        time::UnixSeconds,
+        update,
+    },
+    image::{format::InputFormat, why_original::WhyOriginal},
+    origin::{error::FetchError, fetch::OriginResponse},
+};
+
+/// What came of a fetch, for all who wait for it.
+#[derive(Debug, Clone)]
+pub(super) enum Arrival {
+    /// It is on its way in.
+    Filling(Arc<RelayFill>, Duration),
+    /// What is stored still holds.
+    Validated(Known, Duration),
+    /// It is an image that others may see too.
+    Image(Handoff<OriginResponse>),
+    /// It is not kept: it is for one taker. Where it is an image, why it is not developed.
+    Apart(Handoff<OriginResponse>, Duration, Option<WhyOriginal>),
+    /// The origin gave nothing. What is stored may stand in.
+    Failed(FetchError, Option<Known>),
+}
+
+impl Relay {
+    /// Asks the origin, with what is stored as a condition. The landing is dropped when all is stored.
+    pub(super) async fn bring(&self, errand: &Errand, known: Option<Known>, landing: Landing<Arrival>) {
+        let mut headers = errand.whole();
+        if let Some(known) = &known {
+            add_validators(&mut headers, &known.response.head.fields);
+        }
+        let answer = self.origins.forward(&errand.rules, Method::GET, errand.url.clone(), headers, None).await;
+        let now = self.clock.now();
+        match answer {
+            Err(error) => self.failed(errand, known, error, landing),
+            Ok(response) if response.status == StatusCode::NOT_MODIFIED && known.is_some() => {
+                if let Some(known) = known {
+                    self.validated(errand, known, &response, now, landing).await;
+                }
+            }
+            Ok(response) if is_failure(response.status) && may_stand_in(known.as_ref(), now) => {
+                let error = FetchError::OriginFailed { status: response.status };
+                self.failed(errand, known, error, landing);
+            }
+            Ok(response) => self.sort(errand, known, response, now, landing).await,
+        }
+    }
+
+    /// Remembers a failure for a moment; a stale response stands in where it may (RFC 9111, 4.2.4).
+    pub(super) fn failed(&self, errand: &Errand, known: Option<Known>, error: FetchError, landing: Landing<Arrival>) {
+        tracing::warn!(site = &*errand.site, url = %errand.url, %error, "an origin gave no answer");
+        let now = self.clock.now();
+        let must_be_validated = known.as_ref().is_some_and(|known| known.response.head.freshness.must_revalidate);
+        let standing_in = known.filter(|known| known.response.head.freshness.may_stand_in(now));
+        let error = if must_be_validated { error.while_validating() } else { error };
+        // A busy edge is not the origin's failure.
+        let rests = if error == FetchError::Busy { Duration::ZERO } else { self.origins.limits().failure_ttl.0 };
+        let arrival = Arrival::Failed(error, standing_in);
+        if rests.is_zero() {
+            let mut landing = landing;
+            landing.land(arrival);
+        } else {
+            landing.land_failed(arrival, now, rests);
+        }
+    }
+
+    /// What is stored still holds: its fields are those of the 304 where that has them (RFC 9111, 3.2 and 4.3.4).
+    async fn validated(
+        &self,
+        errand: &Errand,
+        known: Known,
+        response: &OriginResponse,
+        now: UnixSeconds,
+        mut landing: Landing<Arrival>,
+    ) {
+        let Known { place, response: stored } = known;
+        let mut fields = stored.head.fields.clone();
+        update::freshen(&mut fields, &response.headers);
+        let status = stored.head.status;
+        let freshness = Freshness::validated(status, &fields, &response.headers, now, &errand.lifetimes);
+        add_date(&mut fields, now);
+        let head = ResponseHead { fields, freshness, ..stored.head.clone() };
+        let may_be_kept = storable(&exchange(errand, head.status, &head.fields, now), &errand.lifetimes).is_ok();
+        let stored = Arc::new(StoredResponse { head, body: stored.body.clone() });
+        let selected = Selected::Response(Arc::clone(&stored));
+        let keep = may_be_kept && landing.may_keep();
+        if keep {
+            self.cache.show_selected(place.key, selected.clone());
+        }
+        let Place { key, text } = place.clone();
+        landing.land(Arrival::Validated(Known { place, response: stored }, response.waited));
+        // Who comes while it is written asks for himself: the answer may be one that each must validate.
+        drop(landing);
+        if keep {
+            self.cache.save_selected(key, text, &selected).await;
+        } else {
+            self.cache.remove(key).await;
+        }
+    }
+
+    async fn sort(
+        &self,
+        errand: &Errand,
+        known: Option<Known>,
+        mut response: OriginResponse,
+        now: UnixSeconds,
+        mut landing: Landing<Arrival>,
+    ) {
+        let mut why_original = None;
+        if is_worth_a_look(&response) {
+            let is_image = match read_head(&mut response).await {
+                Err(error) => return self.failed(errand, known, error, landing),
+                Ok(head) => InputFormat::sniff(&head).is_some(),
+            };
+            why_original = if is_image { self.why_not_developed(errand, &response, now) } else { None };
+            if is_image && why_original.is_none() {
+                landing.land(Arrival::Image(Handoff::new(response)));
+                return;
+            }
+        }
+        if storable(&exchange(errand, response.status, &response.headers, now), &errand.lifetimes).is_err() {
+            // What is stored is not what the URL gives any more, unless the origin only failed.
+            let passes = is_failure(response.status);
+            if let Some(known) = known.filter(|_| !passes) {
+                self.cache.remove(known.place.key).await;
+            }
+            let span = if passes { APART_FOR_A_MOMENT } else { APART };
+            return apart(response, landing, now, span, why_original);
+        }
+        self.take_in(errand, known, response, now, why_original, landing).await;
+    }
+
+    /// Why an image is passed through, if it is.
+    fn why_not_developed(&self, errand: &Errand, response: &OriginResponse, now: UnixSeconds) -> Option<WhyOriginal> {
+        if let Err(refused) = storable(&exchange(errand, response.status, &response.headers, now), &errand.lifetimes)
+            && refused != NotStorable::Useless
+        {
+            return Some(refused.why_original());
+        }
+        if varies_by_accept(&response.headers) {
+            return Some(WhyOriginal::Vary);
+        }
+        response.content_length().is_some_and(|len| len > self.max_body_bytes).then_some(WhyOriginal::TooLarge)
+    }
+}
+
+fn exchange<'a>(
+    errand: &'a Errand,
+    status: StatusCode,
+    headers: &'a HeaderMap,
+    received_at: UnixSeconds,
+) -> Exchange<'a> {
+    Exchange { status, request: &errand.directives, credentials: errand.credentials, headers, received_at }
+}
+
+/// Hands a response to one taker; who comes within `span` goes alone.
+pub(super) fn apart(
+    mut response: OriginResponse,
+    landing: Landing<Arrival>,
+    now: UnixSeconds,
+    span: Duration,
+    why: Option<WhyOriginal>,
+) {
+    response.unhurried();
+    let waited = response.waited;
+    landing.land_apart(Arrival::Apart(Handoff::new(response), waited, why), now, span);
+}
+
+/// Adds what tells the origin which response is stored.
+fn add_validators(headers: &mut HeaderMap, stored: &HeaderMap) {
+    for (validator, condition) in [(ETAG, IF_NONE_MATCH), (LAST_MODIFIED, IF_MODIFIED_SINCE)] {
+        if let Some(value) = stored.get(validator) {
+            headers.insert(condition, value.clone());
+        }
+    }
+}
+
+/// When a response was made, where it does not say so itself (RFC 9110, 6.6.1).
+pub(super) fn add_date(fields: &mut HeaderMap, now: UnixSeconds) {
+    if !fields.contains_key(DATE) {
+        fields.insert(DATE, date::value(now));
+    }
+}
+
+/// What a stale response may be served in place of (RFC 5861, 4).
+const fn is_failure(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
+}
+
+fn may_stand_in(known: Option<&Known>, now: UnixSeconds) -> bool {
+    known.is_some_and(|known| known.response.head.freshness.may_stand_in(now))
+}
+
+/// Whether a response's bytes are worth a look: it is whole, and no stream of events that may begin in an hour.
+fn is_worth_a_look(response: &OriginResponse) -> bool {
+    let is_event_stream = response
+        .headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream"));
+    response.status == StatusCode::OK && !is_event_stream
+}

@@ -1,0 +1,266 @@
+//! Taking a response in: it is read by all who want it while it comes, and stored when it is whole (RFC 9111, 3.3: what broke
+//! off is never stored).
+
+use std::{sync::Arc, time::Duration};
+
+use http::{
+    HeaderMap, StatusCode,
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING},
+};
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+
+use super::{
+    APART, APART_FOR_A_MOMENT, Errand, Relay,
+    fetch::{Arrival, add_date, apart},
+    lookup::{Known, Place, place_of},
+};
+use crate::{
+    cache::{
+        object::StoredBody,
+        response::{ResponseHead, Selected, Selectors, StoredResponse},
+    },
+    coalesce::{
+        fill::{End, Fill, Whole},
+        flights::Landing,
+        receive::{EndedAnyhow, Received, first_reservation, receive},
+    },
+    http::{freshness::Freshness, time::UnixSeconds, update::storable_fields, vary::Vary},
+    image::why_original::WhyOriginal,
+    origin::fetch::OriginResponse,
+    request::key::{SourceVersion, body_key},
+};
+
+/// How long memory is waited for. After that the response goes straight to the visitor.
+const MEMORY_PATIENCE: Duration = Duration::from_millis(300);
+
+/// The most that a response's fields may take together; one with more is not stored.
+const MAX_FIELD_BYTES: usize = 64 * 1024;
+
+/// A response on its way in.
+pub type RelayFill = Fill<Draft, ResponseHead>;
+
+/// What is known of a response before its body is all there.
+#[derive(Debug)]
+pub struct Draft {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its fields, as they are stored.
+    pub fields: HeaderMap,
+    /// How long it may be used.
+    pub freshness: Freshness,
+    /// Why it is not developed, where it is an image.
+    pub why_original: Option<WhyOriginal>,
+    selection: Selection,
+}
+
+/// Which requests it is for.
+#[derive(Debug)]
+enum Selection {
+    /// All of its URL.
+    All,
+    /// Those that say the same in these fields.
+    Same { list: Vec<String>, salt: u64, place: Place },
+}
+
+impl Draft {
+    /// Whether it is the answer to a request of the same URL.
+    pub(super) fn is_for(&self, errand: &Errand) -> bool {
+        match &self.selection {
+            Selection::All => true,
+            Selection::Same { list, salt, place } => {
+                place_of(errand, *salt, list).is_some_and(|own| own.key == place.key)
+            }
+        }
+    }
+}
+
+impl Relay {
+    /// Takes a response in that may be stored, unless it is too large or memory is short.
+    pub(super) async fn take_in(
+        &self,
+        errand: &Errand,
+        known: Option<Known>,
+        mut response: OriginResponse,
+        now: UnixSeconds,
+        why_original: Option<WhyOriginal>,
+        mut landing: Landing<Arrival>,
+    ) {
+        let Some(draft) = self.draft(errand, &response, now, why_original).await else {
+            return apart(response, landing, now, APART, why_original);
+        };
+        let needed = first_reservation(&response, self.max_body_bytes);
+        if needed > self.max_body_bytes {
+            return apart(response, landing, now, APART, why_original);
+        }
+        let reserved = timeout(MEMORY_PATIENCE, self.buffers.reserve(needed)).await.ok().flatten();
+        let Some(mut reserved) = reserved else {
+            return apart(response, landing, now, APART_FOR_A_MOMENT, why_original);
+        };
+        let fill: Arc<RelayFill> = Arc::new(Fill::begin(draft, response.content_length()));
+        let _ended = EndedAnyhow(Arc::clone(&fill));
+        self.show_selectors(errand, &fill.facts);
+        landing.land(Arrival::Filling(Arc::clone(&fill), response.waited));
+        match receive(&fill, &mut response, &mut reserved, &self.buffers, self.max_body_bytes).await {
+            Received::Whole(version) => self.keep(errand, &fill, version, reserved, landing).await,
+            Received::NotHeld(why) => {
+                response.unhurried();
+                fill.overflow(response, reserved, why);
+                let span = if why == WhyOriginal::TooLarge { APART } else { APART_FOR_A_MOMENT };
+                landing.leave_apart(now, span);
+            }
+            Received::Failed(error) => {
+                fill.end(End::Failed(error.clone()));
+                self.failed(errand, known, error, landing);
+            }
+        }
+    }
+
+    /// What is stored of a response's head; `None` where that cannot be.
+    async fn draft(
+        &self,
+        errand: &Errand,
+        response: &OriginResponse,
+        now: UnixSeconds,
+        why_original: Option<WhyOriginal>,
+    ) -> Option<Draft> {
+        let mut fields = storable_fields(&response.headers);
+        add_date(&mut fields, now);
+        let freshness = Freshness::of(response.status, &response.headers, now, &errand.lifetimes);
+        let list = told_apart_by(&response.headers)?;
+        let status = response.status;
+        let draft = Draft { status, fields, freshness, why_original, selection: Selection::All };
+        let field_bytes: usize = draft.fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if field_bytes > MAX_FIELD_BYTES {
+            return None;
+        }
+        if list.is_empty() {
+            return Some(draft);
+        }
+        let salt = match self.selectors(errand).await {
+            Some(selectors) => selectors.salt,
+            None => self.next_number(),
+        };
+        let place = place_of(errand, salt, &list)?;
+        Some(Draft { selection: Selection::Same { list, salt, place }, ..draft })
+    }
+
+    async fn selectors(&self, errand: &Errand) -> Option<Arc<Selectors>> {
+        let name = errand.name();
+        match self.cache.selected(name.key(), || name.text()).await? {
+            Selected::Varies(selectors) => Some(selectors),
+            Selected::Response(_) => None,
+        }
+    }
+
+    /// Tells those who come from now on by which fields the URL's responses are told apart. Returns what there is to save.
+    fn show_selectors(&self, errand: &Errand, draft: &Draft) -> Option<Selected> {
+        let Selection::Same { list, salt, .. } = &draft.selection else { return None };
+        let key = errand.name().key();
+        let selectors = match self.cache.hot_selected(key) {
+            Some(Selected::Varies(known)) if known.salt == *salt => known.with(list.clone()),
+            _ => Selectors::new(*salt, list.clone()),
+        };
+        let selected = Selected::Varies(Arc::new(selectors));
+        self.cache.show_selected(key, selected.clone());
+        Some(selected)
+    }
+
+    /// Shows it to all, stores it, then lets go of its memory.
+    async fn keep(
+        &self,
+        errand: &Errand,
+        fill: &Arc<RelayFill>,
+        version: SourceVersion,
+        mut reserved: OwnedSemaphorePermit,
+        landing: Landing<Arrival>,
+    ) {
+        self.buffers.shrink(&mut reserved, fill.capacity());
+        let bytes = fill.take_whole();
+        let Draft { status, ref fields, freshness, why_original, .. } = fill.facts;
+        let (fields, len) = (fields.clone(), bytes.len() as u64);
+        let head = ResponseHead { status, fields, freshness, version, len, why_original };
+        let inline = head.is_inline().then(|| bytes.clone());
+        let stored = Arc::new(StoredResponse { head: head.clone(), body: inline });
+        let selected = Selected::Response(Arc::clone(&stored));
+        let head = Arc::new(head);
+        let may_keep = landing.may_keep() && self.is_current(errand, &fill.facts).await;
+        let place = self.place(errand, &fill.facts);
+        if may_keep && stored.body.is_some() {
+            self.cache.show_selected(place.key, selected.clone());
+        }
+        let whole = Whole { head: Arc::clone(&head), bytes: bytes.clone(), reserved: Arc::new(reserved) };
+        fill.end(End::Whole(whole));
+        if !may_keep {
+            return;
+        }
+        let name = errand.name();
+        // Who comes from now on finds it in memory; what is too large for that is joined until it is written.
+        let landing = Some(landing).filter(|_| stored.body.is_none());
+        if landing.is_some() {
+            self.cache.put_body(body_key(name.key(), version), name.body_text(version), bytes).await;
+            self.cache.show_selected(place.key, selected.clone());
+        }
+        drop(landing);
+        if let Some(selectors) = self.show_selectors(errand, &fill.facts) {
+            self.cache.save_selected(name.key(), name.text(), &selectors).await;
+        }
+        self.cache.save_selected(place.key, place.text, &selected).await;
+        let body: Option<StoredBody> = self.body(errand, &stored).await;
+        if let Some(body) = body {
+            fill.end(End::Stored(head, body));
+        }
+    }
+
+    /// Whether what tells the URL's responses apart is what it was when this one began.
+    async fn is_current(&self, errand: &Errand, draft: &Draft) -> bool {
+        match &draft.selection {
+            Selection::All => true,
+            Selection::Same { salt, .. } => {
+                self.selectors(errand).await.is_some_and(|selectors| selectors.salt == *salt)
+            }
+        }
+    }
+
+    fn place(&self, errand: &Errand, draft: &Draft) -> Place {
+        match &draft.selection {
+            Selection::All => Place { key: errand.name().key(), text: errand.name().text() },
+            Selection::Same { place, .. } => place.clone(),
+        }
+    }
+}
+
+/// The request fields that a response was selected by: those that `Vary` lists, and for packed content always what the client
+/// takes, since not every origin says so. `None` where it may be anything.
+fn told_apart_by(headers: &HeaderMap) -> Option<Vec<String>> {
+    let mut names: Vec<String> = match Vary::of(headers) {
+        Vary::Nothing => Vec::new(),
+        Vary::Fields(fields) => fields.iter().map(|name| name.as_str().to_owned()).collect(),
+        Vary::Anything => return None,
+    };
+    let is_packed =
+        headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if is_packed && !names.iter().any(|name| name == ACCEPT_ENCODING.as_str()) {
+        names.push(ACCEPT_ENCODING.as_str().to_owned());
+        names.sort_unstable();
+    }
+    Some(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_content_is_told_apart_by_what_the_client_takes_even_where_the_origin_forgot_to_say_so() {
+        let headers = |fields: &[(&'static str, &'static str)]| -> HeaderMap {
+            fields.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+        };
+        assert_eq!(told_apart_by(&headers(&[])), Some(Vec::new()));
+        assert_eq!(told_apart_by(&headers(&[("content-encoding", "br")])), Some(vec!["accept-encoding".to_owned()]));
+        assert_eq!(
+            told_apart_by(&headers(&[("content-encoding", "gzip"), ("vary", "X-B, Accept-Encoding")])),
+            Some(vec!["accept-encoding".to_owned(), "x-b".to_owned()])
+        );
+        assert_eq!(told_apart_by(&headers(&[("vary", "a, *")])), None);
+    }
+}

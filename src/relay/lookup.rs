@@ -1,0 +1,85 @@
+//! What is stored for a request: the URL's response, or of those that vary the one that was selected by the same fields
+//! (RFC 9111, 4 and 4.1).
+
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use super::{Errand, Relay};
+use crate::{
+    cache::{
+        key::CacheKey,
+        object::StoredBody,
+        response::{Selected, StoredResponse},
+    },
+    http::vary,
+    request::key::body_key,
+};
+
+/// Where a response stands, or would.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) key: CacheKey,
+    /// The full text behind it.
+    pub(super) text: String,
+}
+
+/// A response out of the cache.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) place: Place,
+    pub(super) response: Arc<StoredResponse>,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A response, fresh or not.
+    Response(Known),
+    /// Nothing: there is none for the URL, or none that was selected by the same fields. `flight` is what those who want the
+    /// same wait under.
+    Nothing { flight: CacheKey, varies: bool },
+    /// What the request would be selected by is too much to tell it by.
+    Untold,
+}
+
+impl Relay {
+    /// Looks in memory, then on disk.
+    pub(super) async fn find(&self, errand: &Errand) -> Found {
+        let name = errand.name();
+        let key = name.key();
+        let selectors = match self.cache.selected(key, || name.text()).await {
+            None => return Found::Nothing { flight: key, varies: false },
+            Some(Selected::Response(response)) => {
+                return Found::Response(Known { place: Place { key, text: name.text() }, response });
+            }
+            Some(Selected::Varies(selectors)) => selectors,
+        };
+        let mut flight = None;
+        for list in &selectors.lists {
+            let Some(place) = place_of(errand, selectors.salt, list) else { continue };
+            flight.get_or_insert(place.key);
+            if let Some(Selected::Response(response)) = self.cache.selected(place.key, || place.text.clone()).await {
+                return Found::Response(Known { place, response });
+            }
+        }
+        flight.map_or(Found::Untold, |flight| Found::Nothing { flight, varies: true })
+    }
+
+    /// A stored response's body; `None` where the cache has lost it.
+    pub(super) async fn body(&self, errand: &Errand, response: &StoredResponse) -> Option<StoredBody> {
+        if let Some(bytes) = &response.body {
+            return Some(StoredBody::Whole(bytes.clone()));
+        }
+        let (name, version) = (errand.name(), response.head.version);
+        self.cache.body(body_key(name.key(), version), || name.body_text(version)).await
+    }
+}
+
+/// Where the response to a request stands that is told apart by the fields of `list`; `None` where they are too much.
+pub(super) fn place_of(errand: &Errand, salt: u64, list: &[String]) -> Option<Place> {
+    let fields: Option<Vec<HeaderName>> = list.iter().map(|name| name.parse().ok()).collect();
+    let selecting = vary::selecting(&fields?, &errand.headers)?;
+    let name = errand.name();
+    Some(Place { key: name.selected_key(salt, list, &selecting), text: name.selected_text(salt, list, &selecting) })
+}

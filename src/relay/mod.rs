@@ -1,0 +1,71 @@
+//! What passes through the cache as it is: pages, styles, scripts, fonts, and images that cannot be developed. `errand` is
+//! what is asked for, `lookup` finds what is stored for it, `obtain` decides between the cache and the origin and has what is
+//! missing fetched once for all, `fetch` sorts the origin's answer, `intake` stores it while it streams, `invalidate` forgets
+//! what an unsafe method changed.
+
+mod errand;
+mod fetch;
+mod intake;
+mod invalidate;
+mod lookup;
+mod obtain;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+pub use errand::Errand;
+pub use intake::{Draft, RelayFill};
+pub use obtain::{Because, Forwarded, How, Relayed};
+
+use self::fetch::Arrival;
+use crate::{
+    cache::tiers::Cache,
+    clock::Clock,
+    coalesce::{budget::Budget, flights::Flights},
+    origin::fetch::Origins,
+};
+
+/// How long visitors ask in parallel for what proved not to be shared, before one leads again.
+const APART: Duration = Duration::from_secs(30);
+
+/// The same for an answer that may be another one soon: the origin failed, or memory was short.
+const APART_FOR_A_MOMENT: Duration = Duration::from_secs(1);
+
+/// Relays requests through the cache.
+#[derive(Debug)]
+pub struct Relay {
+    cache: Arc<Cache>,
+    origins: Arc<Origins>,
+    flights: Arc<Flights<Arrival>>,
+    /// Shared with originals on their way in.
+    buffers: Budget,
+    max_body_bytes: u64,
+    clock: Clock,
+    /// Numbers what must differ from all before: seeded by the time of the start.
+    numbers: AtomicU64,
+}
+
+impl Relay {
+    /// A relay that keeps responses of up to `max_body_bytes` in `cache`; those on their way in take memory of `buffers`.
+    #[must_use]
+    pub fn new(cache: Arc<Cache>, origins: Arc<Origins>, buffers: Budget, max_body_bytes: u64, clock: Clock) -> Self {
+        // A second has room for as many numbers as are drawn in it, also where it is run anew at once.
+        let numbers = AtomicU64::new(clock.now().0 << 24 | u64::from(std::process::id() & 0xff) << 16);
+        Self { cache, origins, flights: Arc::default(), buffers, max_body_bytes, clock, numbers }
+    }
+
+    /// Whether nothing is on its way in or being stored.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.flights.is_empty()
+    }
+
+    fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+}
