@@ -5,3 +5,4 @@ pub mod disk;
 pub mod key;
 pub mod object;
 pub mod tiers;
+mod turns;
