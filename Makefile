@@ -7,7 +7,7 @@ TOOLS += nasm:nasm
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test api-test golden corpora fuzz build release bench throughput peers fmt lint clean
+.PHONY: help deps demo test api-test golden corpora fuzz build release bench cache-scale throughput peers fmt lint clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,6 +35,9 @@ corpora: deps ## feed the engine the odd and broken pictures that others test wi
 
 fuzz: deps ## fuzz the reading of pictures and options, a minute each (FUZZ_SECONDS; installs cargo-fuzz)
 	fuzz/run.sh
+
+cache-scale: deps ## measure the disk cache with up to a million entries (8 GB free in CACHE_SCALE_DIR; as root cold, too)
+	CACHE_SCALE_DIR="$${CACHE_SCALE_DIR:-$(CURDIR)/target/cache-scale}" cargo bench --locked --bench cache_scale
 
 throughput: release ## measure what metering costs over sockets (wrk, python3)
 	benches/throughput.sh

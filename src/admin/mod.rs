@@ -90,6 +90,8 @@ impl Admin {
             disk: (disk.entries, disk.bytes),
             disk_evictions: disk.evictions,
             disk_corrupt: disk.corrupt,
+            disk_refused: self.cache.disk_refused(),
+            is_disk_known: self.cache.is_disk_known(),
             queue_depth: self.pool.waiting(),
             codec_bytes: self.pool.memory_in_use(),
             original_bytes: self.sources.buffers_in_use(),

@@ -1,17 +1,25 @@
 //! The disk tier: one file an entry, checked whenever it is read, so that a torn, truncated or altered file is a miss and
-//! never wrong bytes. Everything here blocks and belongs on a blocking thread, but for [`DiskTier::contains`] and
-//! [`DiskTier::usage`], which touch no disk.
+//! never wrong bytes. [`DiskTier::get`], [`DiskTier::put`] and [`DiskTier::remove`] block and belong on a blocking thread; the
+//! others touch no disk.
 //!
 //! `directory` is what lies where, `entry` the format of a file, `index` what memory knows of the files, `store` keeps the
-//! two in step, `scan` fills the index after a start.
+//! two in step, `room` makes room for what is written, `pressure` says what to do about a disk that is full, `uses` what was
+//! served from memory. Two threads work behind the requests' back: `scan` fills the index after a start, from a `snapshot` of
+//! it where the directory has not changed, with a `survey` of what it has not seen yet; `keeper` does the rest.
 
 mod directory;
 mod entry;
 mod index;
+mod keeper;
+mod pressure;
+mod room;
 mod scan;
+mod snapshot;
 mod store;
+mod survey;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 use std::{
     fs::File,
@@ -37,7 +45,7 @@ pub const WHOLE_BODY_BYTES: u64 = 1 << 20;
 pub struct DiskTier {
     store: Arc<Store>,
     stop: Arc<AtomicBool>,
-    scan: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// Whether there is an entry, as far as memory knows.
@@ -91,18 +99,23 @@ pub struct Usage {
 
 impl DiskTier {
     /// Opens `dir`, which is made if need be, for this process alone. Returns at once: what is in it becomes known while a
-    /// thread reads it through, and is not counted before; what lies beyond `max_bytes` is evicted on the way.
+    /// thread goes through it, and is not counted before; what lies beyond `max_bytes` is evicted on the way.
     ///
     /// # Errors
     /// What the system says, with the directory's name; [`io::ErrorKind::ResourceBusy`] where another process has it open.
     pub fn open(dir: &Path, max_bytes: u64) -> io::Result<Self> {
         let store = Arc::new(Store::open(dir, max_bytes)?);
-        let stop = Arc::new(AtomicBool::new(false));
-        let scan = std::thread::Builder::new().name("cache-scan".to_owned()).spawn({
-            let (store, stop) = (Arc::clone(&store), Arc::clone(&stop));
-            move || scan::scan(&store, &stop)
-        })?;
-        Ok(Self { store, stop, scan: Some(scan) })
+        let mut tier = Self { store, stop: Arc::new(AtomicBool::new(false)), threads: Vec::new() };
+        tier.spawn("cache-scan", scan::scan)?;
+        tier.spawn("cache-keeper", keeper::keep)?;
+        Ok(tier)
+    }
+
+    fn spawn(&mut self, name: &str, work: fn(&Store, &AtomicBool)) -> io::Result<()> {
+        let (store, stop) = (Arc::clone(&self.store), Arc::clone(&self.stop));
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&store, &stop))?;
+        self.threads.push(thread);
+        Ok(())
     }
 
     /// Whether there is an entry under `key`. Touches no disk.
@@ -117,21 +130,45 @@ impl DiskTier {
         self.store.get(key, full_key)
     }
 
-    /// Stores an entry in place of the one under `key`, evicting others that were not used for long where room is needed.
+    /// Stores an entry in place of the one under `key`. Where there is no room it waits a moment for others, that were not used
+    /// for long, to be evicted.
     ///
     /// Nothing is synced: a file that a power cut leaves behind half written fails its checksum and is a miss, and a sync
     /// an entry would cost more than making the few lost ones again.
     ///
     /// # Errors
-    /// [`io::ErrorKind::FileTooLarge`] for one larger than the whole tier, [`io::ErrorKind::StorageFull`] where no room can
-    /// be made, or what the system says. The entry that was there stays.
+    /// [`io::ErrorKind::FileTooLarge`] for one larger than the whole tier, [`io::ErrorKind::StorageFull`] where no room is
+    /// made in time or the disk is full or broken, or what the system says. The entry that was there stays.
     pub fn put(&self, key: CacheKey, full_key: &str, meta: &[u8], body: &[u8]) -> io::Result<()> {
         self.store.put(key, full_key, meta, body)
     }
 
-    /// Forgets the entry under `key`.
+    /// Forgets the entry under `key` and removes its file.
     pub fn remove(&self, key: CacheKey) {
         self.store.remove(key);
+    }
+
+    /// Forgets the entry under `key`, if there may be one, and says so; its file goes when the disk gets round to it. Should the
+    /// process be killed before, the entry is found again.
+    #[must_use]
+    pub fn forget(&self, key: CacheKey) -> bool {
+        self.store.forget(key)
+    }
+
+    /// Removes the file of an entry that is forgotten.
+    pub fn remove_forgotten(&self, key: CacheKey) {
+        self.store.remove_doomed(key);
+    }
+
+    /// Notes that what is stored under `key` was served from memory, for some nanoseconds: what is used is not evicted first.
+    pub fn note_use(&self, key: CacheKey) {
+        self.store.uses.note(key);
+    }
+
+    /// Whether every file is known.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.store.is_complete()
     }
 
     /// What it holds.
@@ -143,10 +180,16 @@ impl DiskTier {
 
 impl Drop for DiskTier {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(scan) = self.scan.take() {
-            // Should it have panicked, that was reported when it did.
-            let _ = scan.join();
+        {
+            // Under the lock that the keeper looks under before it waits.
+            let _index = self.store.index();
+            self.stop.store(true, Ordering::Relaxed);
+            self.store.work.notify_all();
         }
+        for thread in self.threads.drain(..) {
+            // Should it have panicked, that was reported when it did.
+            let _ = thread.join();
+        }
+        keeper::finish(&self.store);
     }
 }

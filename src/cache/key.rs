@@ -2,12 +2,14 @@
 //! either.
 
 use std::{
-    fmt,
+    fmt::{self, Write as _},
     hash::{Hash, Hasher},
 };
 
 /// Room for the parts of most keys; longer ones grow it.
 const USUAL_KEY_BYTES: usize = 256;
+
+const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// A key of the cache.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +32,23 @@ impl CacheKey {
         &self.0
     }
 
+    /// The key that has these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// What [`fmt::Display`] writes.
+    #[must_use]
+    pub fn hex(&self) -> [u8; 2 * Self::BYTES] {
+        let mut digits = [0; 2 * Self::BYTES];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = HEX_DIGITS[usize::from(byte >> 4)];
+            pair[1] = HEX_DIGITS[usize::from(byte & 15)];
+        }
+        digits
+    }
+
     /// Reads what [`fmt::Display`] writes, 32 lower-case hexadecimal digits; `None` for anything else.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
@@ -45,7 +64,7 @@ impl CacheKey {
     }
 
     /// Its first eight bytes: as good a hash as any, since the whole is one.
-    fn first_half(&self) -> u64 {
+    pub(super) fn first_half(&self) -> u64 {
         self.0[..8].iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte))
     }
 }
@@ -66,7 +85,7 @@ impl Hash for CacheKey {
 
 impl fmt::Display for CacheKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.hex().iter().try_for_each(|digit| f.write_char(char::from(*digit)))
     }
 }
 

@@ -6,3 +6,4 @@ pub mod key;
 pub mod object;
 pub mod response;
 pub mod tiers;
+mod turns;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
+use super::turns::PieceTurns;
 use crate::{
     http::{freshness::Freshness, time::UnixSeconds},
     image::{
@@ -101,6 +102,8 @@ pub struct StoredFile {
     pub offset: u64,
     /// How long it is.
     pub len: u64,
+    /// What is waited for before it is read.
+    pub(super) turns: Arc<PieceTurns>,
 }
 
 impl StoredBody {
@@ -209,10 +212,10 @@ impl StoredFile {
     /// Reads likewise, off the threads that serve.
     ///
     /// # Errors
-    /// As [`Self::read_at`]
+    /// As [`Self::read_at`], and where the disk takes too long.
     pub async fn read(self: Arc<Self>, position: u64, len: u64) -> std::io::Result<Bytes> {
-        let read = tokio::task::spawn_blocking(move || self.read_at(position, len)).await;
-        read.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+        let turns = Arc::clone(&self.turns);
+        turns.read(move || self.read_at(position, len)).await
     }
 
     /// Reads `len` bytes of the body from `position` on, blocking.

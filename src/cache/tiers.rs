@@ -1,17 +1,18 @@
-//! The cache as the edge sees it: memory over disk. Memory answers at once and holds what is small and hot; the disk is asked
-//! off the async threads, and only where its index does not rule the key out.
+//! The cache as the edge sees it: memory over disk. Memory answers at once, whatever the disk does, and holds what is small
+//! and hot; the disk is asked off the async threads, for a bounded time, and only where its index does not rule the key out.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     disk::{DiskBody, DiskEntry, DiskTier, Presence, Usage},
     key::CacheKey,
     object::{SourceHead, StoredBody, StoredFile, StoredVariant, Variant, VariantFacts},
     response::{ResponseHead, Selected, Selectors, StoredResponse},
+    turns::Turns,
 };
 use crate::{config, image::why_original::WhyOriginal};
 
@@ -30,12 +31,19 @@ const OPEN_FILE_IDLE: Duration = Duration::from_secs(60);
 /// them, and a disk that hangs holds on to no more memory.
 const UNWRITTEN_BYTES: u32 = 64 << 20;
 
+/// How long is waited for a file to be removed whose entry is forgotten already.
+const REMOVAL_WAIT: Duration = Duration::from_millis(100);
+
+/// What an entry counts for among them beside its body.
+const UNWRITTEN_OVERHEAD_BYTES: usize = 4 << 10;
+
 /// Memory over disk.
 #[derive(Debug)]
 pub struct Cache {
     hot: moka::sync::Cache<CacheKey, Hot>,
     open_files: moka::sync::Cache<CacheKey, Hot>,
     unwritten: Arc<Semaphore>,
+    turns: Turns,
     disk: Arc<DiskTier>,
 }
 
@@ -109,13 +117,14 @@ impl Cache {
             .weigher(|_: &CacheKey, hot: &Hot| hot.weight())
             .build();
         let open_files = moka::sync::Cache::builder().max_capacity(OPEN_FILES).time_to_idle(OPEN_FILE_IDLE).build();
-        Ok(Self { hot, open_files, unwritten: Arc::new(Semaphore::new(UNWRITTEN_BYTES as usize)), disk })
+        let unwritten = Arc::new(Semaphore::new(UNWRITTEN_BYTES as usize));
+        Ok(Self { hot, open_files, unwritten, turns: Turns::new(), disk })
     }
 
     /// A source's head, if memory has it.
     #[must_use]
     pub fn hot_head(&self, key: CacheKey) -> Option<Arc<SourceHead>> {
-        match self.hot.get(&key)? {
+        match self.in_memory(key)? {
             Hot::Head(head) => Some(head),
             Hot::Body(_) | Hot::Variant(_) | Hot::Selected(_) => None,
         }
@@ -228,7 +237,7 @@ impl Cache {
     /// What stands for a URL, if memory has it.
     #[must_use]
     pub fn hot_selected(&self, key: CacheKey) -> Option<Selected> {
-        match self.hot.get(&key)? {
+        match self.in_memory(key)? {
             Hot::Selected(selected) => Some(selected),
             Hot::Head(_) | Hot::Body(_) | Hot::Variant(_) => None,
         }
@@ -274,8 +283,11 @@ impl Cache {
     pub async fn remove(&self, key: CacheKey) {
         self.hot.invalidate(&key);
         self.open_files.invalidate(&key);
-        let disk = Arc::clone(&self.disk);
-        run_blocking(move || disk.remove(key)).await;
+        if self.disk.forget(key) {
+            // So that it does not come back after a crash. A disk that hangs is not waited for long.
+            let disk = Arc::clone(&self.disk);
+            let _ = timeout(REMOVAL_WAIT, self.turns.write(move || disk.remove_forgotten(key))).await;
+        }
     }
 
     /// What memory holds.
@@ -290,10 +302,29 @@ impl Cache {
         self.disk.usage()
     }
 
+    /// Whether all that is on disk is known: it is served before, too.
+    #[must_use]
+    pub fn is_disk_known(&self) -> bool {
+        self.disk.is_known()
+    }
+
+    /// Reads and writes of the disk given up so far because it did not keep up.
+    #[must_use]
+    pub fn disk_refused(&self) -> (u64, u64) {
+        self.turns.refused()
+    }
+
+    /// What memory has. The disk keeps what is used here, too.
+    fn in_memory(&self, key: CacheKey) -> Option<Hot> {
+        let hot = self.hot.get(&key)?;
+        self.disk.note_use(key);
+        Some(hot)
+    }
+
     /// What memory has, or has open.
     fn held(&self, key: CacheKey) -> Option<Hot> {
         let is_there = || !matches!(self.disk.contains(key), Presence::No);
-        self.hot.get(&key).or_else(|| self.open_files.get(&key).filter(|_| is_there()))
+        self.in_memory(key).or_else(|| self.open_files.get(&key).filter(|_| is_there()))
     }
 
     fn keep_hot(&self, key: CacheKey, hot: Hot) {
@@ -326,8 +357,8 @@ impl Cache {
             return None;
         }
         let disk = Arc::clone(&self.disk);
-        let full_key = full_key();
-        run_blocking(move || {
+        let (full_key, turns) = (full_key(), self.turns.pieces());
+        let read = move || {
             let DiskEntry { meta, body } = disk.get(key, &full_key)?;
             let Ok(meta) = serde_json::from_slice(&meta) else {
                 // Written by another version of this program.
@@ -336,33 +367,36 @@ impl Cache {
             };
             let body = match body {
                 DiskBody::Whole(bytes) => StoredBody::Whole(bytes),
-                DiskBody::File { file, offset, len } => StoredBody::File(Arc::new(StoredFile { file, offset, len })),
+                DiskBody::File { file, offset, len } => {
+                    StoredBody::File(Arc::new(StoredFile { file, offset, len, turns }))
+                }
             };
             Some((meta, body))
-        })
-        .await
-        .flatten()
+        };
+        self.turns.read(read).await.flatten()
     }
 
     /// Writes to disk. A disk that fails loses the entry, nothing else: it is made again.
     async fn write(&self, key: CacheKey, full_key: String, meta: &impl Serialize, body: Bytes) {
         let Ok(meta) = serde_json::to_vec(meta) else { return };
-        let waiting = u32::try_from(body.len()).unwrap_or(u32::MAX).min(UNWRITTEN_BYTES);
-        let Ok(_waiting) = Arc::clone(&self.unwritten).try_acquire_many_owned(waiting) else {
-            tracing::debug!("an entry was not written: the disk does not keep up");
+        let waiting = body.len().saturating_add(UNWRITTEN_OVERHEAD_BYTES);
+        let waiting = u32::try_from(waiting).unwrap_or(u32::MAX).min(UNWRITTEN_BYTES);
+        let Ok(waiting) = Arc::clone(&self.unwritten).try_acquire_many_owned(waiting) else {
+            self.turns.count_refused_write();
             return;
         };
-        let disk = Arc::clone(&self.disk);
-        let written = run_blocking(move || disk.put(key, &full_key, &meta, &body)).await;
-        // A visitor may have opened what was there before it was written over.
-        self.open_files.invalidate(&key);
-        if let Some(Err(error)) = written {
-            tracing::debug!(%error, "an entry was not written to disk");
+        let (disk, open_files) = (Arc::clone(&self.disk), self.open_files.clone());
+        let write = move || {
+            let written = disk.put(key, &full_key, &meta, &body);
+            // A visitor may have opened what was there before it was written over.
+            open_files.invalidate(&key);
+            drop((body, waiting));
+            written
+        };
+        match self.turns.write(write).await {
+            Some(Err(error)) => tracing::debug!(%error, "an entry was not written to disk"),
+            None => tracing::debug!("an entry was not written: the disk does not keep up"),
+            Some(Ok(())) => {}
         }
     }
-}
-
-/// Runs what may block; `None` where the runtime is shutting down.
-async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::task::spawn_blocking(work).await.ok()
 }

@@ -45,6 +45,8 @@ pub struct Metrics {
     cache_bytes: IntGaugeVec,
     cache_evictions: IntCounterVec,
     cache_corrupt: IntCounter,
+    cache_refused: IntCounterVec,
+    cache_known: IntGauge,
     queue_depth: IntGauge,
     memory_in_use: IntGaugeVec,
     /// What concerns money.
@@ -71,6 +73,10 @@ pub struct Readings {
     pub disk_evictions: u64,
     /// Entries on disk found to be damaged so far.
     pub disk_corrupt: u64,
+    /// Reads and writes of the disk given up so far because it did not keep up.
+    pub disk_refused: (u64, u64),
+    /// Whether all that is on disk is known.
+    pub is_disk_known: bool,
     /// Jobs in line for a core.
     pub queue_depth: usize,
     /// Memory of codec jobs, in bytes.
@@ -139,6 +145,15 @@ impl Metrics {
                 "lightmeter_cache_corrupt_total",
                 "Entries on disk found damaged, and dropped.",
             )?,
+            cache_refused: counters(
+                "cache_disk_refused_total",
+                "Reads (misses then) and writes of the disk given up because it did not keep up.",
+                &["operation"],
+            )?,
+            cache_known: IntGauge::new(
+                "lightmeter_cache_disk_known",
+                "1 once all that is on disk is counted; it is served before, too.",
+            )?,
             queue_depth: IntGauge::new("lightmeter_queue_depth", "Codec jobs in line.")?,
             memory_in_use: gauges("memory_budget_in_use_bytes", "Memory budget in use.", &["part"])?,
             billing: BillingMetrics::new(&registry)?,
@@ -149,7 +164,7 @@ impl Metrics {
     }
 
     fn register(&self, durations: HistogramVec) -> Result<(), prometheus::Error> {
-        let collectors: [Box<dyn Collector>; 19] = [
+        let collectors: [Box<dyn Collector>; 21] = [
             Box::new(self.requests.clone()),
             Box::new(self.delivered.clone()),
             Box::new(self.response_bytes.clone()),
@@ -167,6 +182,8 @@ impl Metrics {
             Box::new(self.cache_bytes.clone()),
             Box::new(self.cache_evictions.clone()),
             Box::new(self.cache_corrupt.clone()),
+            Box::new(self.cache_refused.clone()),
+            Box::new(self.cache_known.clone()),
             Box::new(self.queue_depth.clone()),
             Box::new(self.memory_in_use.clone()),
         ];
@@ -233,6 +250,10 @@ impl Metrics {
         }
         catch_up(&self.cache_evictions.with_label_values(&["disk"]), readings.disk_evictions);
         catch_up(&self.cache_corrupt, readings.disk_corrupt);
+        for (operation, refused) in [("read", readings.disk_refused.0), ("write", readings.disk_refused.1)] {
+            catch_up(&self.cache_refused.with_label_values(&[operation]), refused);
+        }
+        self.cache_known.set(readings.is_disk_known.into());
         self.queue_depth.set(gauge(readings.queue_depth as u64));
         self.memory_in_use.with_label_values(&["codecs"]).set(gauge(readings.codec_bytes));
         self.memory_in_use.with_label_values(&["originals"]).set(gauge(readings.original_bytes));
@@ -278,6 +299,8 @@ mod tests {
             disk: (2, 4_096),
             disk_evictions: 3,
             disk_corrupt: 1,
+            disk_refused: (4, 5),
+            is_disk_known: true,
             queue_depth: 0,
             codec_bytes: 0,
             original_bytes: 0,
@@ -296,6 +319,9 @@ mod tests {
             "lightmeter_request_duration_seconds_bucket{outcome=\"hit\",le=\"0.0001\"} 1",
             "lightmeter_cache_evictions_total{tier=\"disk\"} 3",
             "lightmeter_cache_bytes{tier=\"disk\"} 4096",
+            "lightmeter_cache_disk_refused_total{operation=\"read\"} 4",
+            "lightmeter_cache_disk_refused_total{operation=\"write\"} 5",
+            "lightmeter_cache_disk_known 1",
             "lightmeter_unposted_bytes{site=\"shop\"} 7",
             "lightmeter_posting_lag_seconds 0.5",
             "lightmeter_quality_score_bucket{format=\"avif\",view=\"first\",le=\"67.5\"} 1",

@@ -20,21 +20,28 @@ const HEADER_BYTES: usize = 56;
 /// The full key and the meta may be so long each. They are read into memory before they can be verified.
 const MAX_TEXT_BYTES: usize = 1 << 20;
 
+/// Files up to so many bytes are read whole, at one go: those of bodies that are held, but for those with long keys or metas.
+const WHOLE_FILE_BYTES: u64 = WHOLE_BODY_BYTES + FIRST_BYTES;
+
+/// What is read of a larger one first: all before the body, as a rule.
+const FIRST_BYTES: u64 = 64 * 1024;
+
 /// How much of a large body is read at a time to verify it.
 const PIECE_BYTES: usize = 256 * 1024;
 
 type Checksum = [u8; 16];
 
-/// What a file is, once its header, full key and meta are verified.
-#[derive(Debug)]
-pub(super) struct Head {
+/// What a file holds, verified.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry {
     /// What was stored beside the body.
     pub(super) meta: Vec<u8>,
+    /// The body, if it is not too large to hold.
+    pub(super) whole: Option<Bytes>,
     /// Where the body begins.
     pub(super) body_offset: u64,
     /// Its bytes.
     pub(super) body_len: u64,
-    body_checksum: Checksum,
 }
 
 /// Why a file is not the entry that was asked for.
@@ -76,52 +83,65 @@ pub(super) fn head(key: CacheKey, full_key: &str, meta: &[u8], body: &[u8]) -> i
     Ok(head)
 }
 
-impl Head {
-    /// Reads and verifies what goes before the body.
+impl Entry {
+    /// Reads and verifies a file of `file_len` bytes. One that is not large is read at one go.
     ///
     /// # Errors
     /// [`Unreadable`]
-    pub(super) fn read(file: &File, key: CacheKey, full_key: &str) -> Result<Self, Unreadable> {
-        let mut bytes = [0; HEADER_BYTES];
-        file.read_exact_at(&mut bytes, 0)?;
-        let (header, seal) = Header::parse(&bytes).ok_or(Unreadable::Damaged)?;
-        let body_offset = (HEADER_BYTES + header.full_key_len + header.meta_len) as u64;
-        if body_offset.checked_add(header.body_len) != Some(file.metadata()?.len()) {
+    pub(super) fn read(file: &File, file_len: u64, key: CacheKey, full_key: &str) -> Result<Self, Unreadable> {
+        let first_len = if file_len <= WHOLE_FILE_BYTES { file_len } else { FIRST_BYTES };
+        let mut bytes = read_at(file, 0, first_len)?;
+        let (header, seal) = bytes.first_chunk().and_then(Header::parse).ok_or(Unreadable::Damaged)?;
+        let body_offset = HEADER_BYTES + header.full_key_len + header.meta_len;
+        if (body_offset as u64).checked_add(header.body_len) != Some(file_len) {
             return Err(Unreadable::Damaged);
         }
-        let mut stored_key = vec![0; header.full_key_len + header.meta_len];
-        file.read_exact_at(&mut stored_key, HEADER_BYTES as u64)?;
-        let meta = stored_key.split_off(header.full_key_len);
-        if header.seal(key, &stored_key, &meta) != seal {
+        if let Some(missing) = body_offset.checked_sub(bytes.len()) {
+            let rest = read_at(file, bytes.len() as u64, missing as u64)?;
+            bytes.extend_from_slice(&rest);
+        }
+        let (stored_key, meta) = bytes[HEADER_BYTES..body_offset].split_at(header.full_key_len);
+        if header.seal(key, stored_key, meta) != seal {
             return Err(Unreadable::Damaged);
         }
         if stored_key != full_key.as_bytes() {
             return Err(Unreadable::OtherFullKey);
         }
-        Ok(Self { meta, body_offset, body_len: header.body_len, body_checksum: header.body_checksum })
+        let meta = meta.to_vec();
+        let whole = header.verified_body(file, bytes, body_offset)?;
+        Ok(Self { meta, whole, body_offset: body_offset as u64, body_len: header.body_len })
     }
+}
 
-    /// Verifies the body. One that is not too large is read at one go and returned.
-    ///
-    /// # Errors
-    /// [`Unreadable`]
-    pub(super) fn read_body(&self, file: &File) -> Result<Option<Bytes>, Unreadable> {
+fn read_at(file: &File, position: u64, len: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, position)?;
+    Ok(bytes)
+}
+
+impl Header {
+    /// Verifies the body, of which some may be among the `bytes` that were read; all of it where it is not too large to hold.
+    fn verified_body(&self, file: &File, bytes: Vec<u8>, offset: usize) -> Result<Option<Bytes>, Unreadable> {
         if self.body_len > WHOLE_BODY_BYTES {
-            return self.verify_in_pieces(file).map(|()| None);
+            return self.verify_in_pieces(file, offset as u64).map(|()| None);
         }
-        let mut body = vec![0; self.body_len as usize];
-        file.read_exact_at(&mut body, self.body_offset)?;
-        if checksum(&[&body]) == self.body_checksum { Ok(Some(body.into())) } else { Err(Unreadable::Damaged) }
+        let is_read = bytes.len() as u64 == offset as u64 + self.body_len;
+        let body = if is_read {
+            Bytes::from(bytes).slice(offset..)
+        } else {
+            read_at(file, offset as u64, self.body_len)?.into()
+        };
+        if checksum(&[&body]) == self.body_checksum { Ok(Some(body)) } else { Err(Unreadable::Damaged) }
     }
 
-    fn verify_in_pieces(&self, file: &File) -> Result<(), Unreadable> {
+    fn verify_in_pieces(&self, file: &File, offset: u64) -> Result<(), Unreadable> {
         let mut hasher = blake3::Hasher::new();
         let mut buffer = vec![0; PIECE_BYTES];
         let mut done = 0;
         while done < self.body_len {
             let piece_len = (self.body_len - done).min(PIECE_BYTES as u64);
             let piece = &mut buffer[..piece_len as usize];
-            file.read_exact_at(piece, self.body_offset + done)?;
+            file.read_exact_at(piece, offset + done)?;
             hasher.update(piece);
             done += piece_len;
         }
@@ -210,9 +230,9 @@ mod tests {
     fn read(bytes: &[u8], key: CacheKey, full_key: &str) -> Result<(Vec<u8>, Option<Bytes>), Unreadable> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        let head = Head::read(&file, key, full_key)?;
-        let body = head.read_body(&file)?;
-        Ok((head.meta, body))
+        let entry = Entry::read(&file, bytes.len() as u64, key, full_key)?;
+        assert_eq!(entry.body_offset + entry.body_len, bytes.len() as u64);
+        Ok((entry.meta, entry.whole))
     }
 
     #[test]
@@ -222,6 +242,20 @@ mod tests {
             assert_eq!(found, (b"meta".to_vec(), Some(Bytes::copy_from_slice(body))));
         }
         assert!(read(&head(key(), "", b"", b"").unwrap(), key(), "").is_ok());
+    }
+
+    #[test]
+    fn a_long_full_key_or_meta_is_read_whatever_the_body_is() {
+        let long = "x".repeat(MAX_TEXT_BYTES);
+        for body_len in [10, WHOLE_BODY_BYTES as usize, WHOLE_BODY_BYTES as usize + 1] {
+            let body = vec![7; body_len];
+            let mut bytes = head(key(), &long, long.as_bytes(), &body).unwrap();
+            bytes.extend_from_slice(&body);
+            let (meta, whole) = read(&bytes, key(), &long).unwrap();
+            assert_eq!(meta, long.as_bytes());
+            assert_eq!(whole.is_some(), body_len as u64 <= WHOLE_BODY_BYTES);
+            assert!(whole.is_none_or(|whole| whole == body));
+        }
     }
 
     #[test]

@@ -1,18 +1,19 @@
-//! What memory knows of the files: how large each is and when it was last used. Pure: it reads no clock and no disk. An
-//! entry takes 48 to 96 bytes, depending on how full the tables are that hold it.
+//! What memory knows of the files: how large each is and when it was last used, and what room is set aside and waited for.
+//! Pure: it reads no clock and no disk. An entry takes 48 to 96 bytes, depending on how full the tables are that hold it.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     hash::{BuildHasherDefault, Hasher},
 };
 
+use super::survey::Survey;
 use crate::{cache::key::CacheKey, http::time::UnixSeconds};
 
 /// The unit that sizes are counted in: what ext4, XFS and others give files their room in.
 pub(super) const BLOCK_BYTES: u64 = 4_096;
 
 /// More entries are not held, whatever room there is: their index takes some 6 GB of memory.
-const MAX_ENTRIES: usize = 1 << 26;
+pub(super) const MAX_ENTRIES: usize = 1 << 26;
 
 /// How many entries are looked at to evict one. The oldest of sixteen is one of the oldest tenth in 4 of 5 cases.
 const SAMPLES: usize = 16;
@@ -25,15 +26,21 @@ pub(super) struct Index {
     places: HashMap<CacheKey, u32, BuildHasherDefault<KeyIsHash>>,
     entry_blocks: u64,
     reserved_blocks: u64,
+    /// What those wait for who found no room.
+    wanted_blocks: u64,
+    /// Entries that are forgotten and whose files are not removed yet. No more than there were entries.
+    doomed: HashSet<CacheKey, BuildHasherDefault<KeyIsHash>>,
+    survey: Survey,
     dice: u64,
 }
 
-#[derive(Debug)]
-struct Slot {
-    key: CacheKey,
-    blocks: u32,
+/// An entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub(super) key: CacheKey,
+    pub(super) blocks: u32,
     /// In Unix seconds, enough until 2106.
-    last_used: u32,
+    pub(super) last_used: u32,
 }
 
 /// Takes a key's hash as it is: keys are hashes.
@@ -64,7 +71,22 @@ pub(super) fn blocks_of(len: u64) -> Option<u32> {
 impl Index {
     /// Without entries. `seed` starts the dice.
     pub(super) fn new(seed: u64) -> Self {
-        Self { slots: Vec::new(), places: HashMap::default(), entry_blocks: 0, reserved_blocks: 0, dice: seed | 1 }
+        Self {
+            slots: Vec::new(),
+            places: HashMap::default(),
+            entry_blocks: 0,
+            reserved_blocks: 0,
+            wanted_blocks: 0,
+            doomed: HashSet::default(),
+            survey: Survey::default(),
+            dice: seed | 1,
+        }
+    }
+
+    /// Makes its tables large enough for so many entries, once instead of step by step.
+    pub(super) fn expect(&mut self, entries: usize) {
+        self.slots.reserve(entries);
+        self.places.reserve(entries);
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -76,13 +98,76 @@ impl Index {
         self.entry_blocks + self.reserved_blocks
     }
 
-    /// Whether something must be evicted.
-    pub(super) fn is_over(&self, max_blocks: u64) -> bool {
-        self.blocks() > max_blocks || self.slots.len() > MAX_ENTRIES
+    /// What there is, what is waited for, and what is expected of the files that are not seen yet.
+    fn demand(&self, limit: u64) -> u64 {
+        self.blocks() + self.wanted_blocks + self.survey.unseen_blocks(limit)
+    }
+
+    /// Whether something must be evicted for all to be at `mark` or below, where `limit` is the bound.
+    pub(super) fn is_over(&self, mark: u64, limit: u64) -> bool {
+        self.demand(limit) > mark || self.slots.len() > MAX_ENTRIES
+    }
+
+    /// Whether an entry of so many blocks can be written now. Who waits does not count: the room is not theirs yet.
+    pub(super) fn has_room(&self, blocks: u32, limit: u64) -> bool {
+        self.demand(limit) - self.wanted_blocks + u64::from(blocks) <= limit && self.slots.len() <= MAX_ENTRIES
+    }
+
+    /// Whether somebody waits for room.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted_blocks > 0
+    }
+
+    pub(super) fn want(&mut self, blocks: u32) {
+        self.wanted_blocks += u64::from(blocks);
+    }
+
+    pub(super) fn unwant(&mut self, blocks: u32) {
+        self.wanted_blocks -= u64::from(blocks);
+    }
+
+    /// What a start knows of the directory.
+    pub(super) fn survey(&mut self) -> &mut Survey {
+        &mut self.survey
+    }
+
+    /// How many blocks files that are not seen yet are expected to take.
+    pub(super) fn unseen_blocks(&self, limit: u64) -> u64 {
+        self.survey.unseen_blocks(limit)
     }
 
     pub(super) fn contains(&self, key: CacheKey) -> bool {
         self.places.contains_key(&key)
+    }
+
+    /// Takes an entry out, known or not, whose file is to be removed.
+    pub(super) fn doom(&mut self, key: CacheKey) {
+        self.remove(key);
+        self.doomed.insert(key);
+    }
+
+    /// An entry's file is removed, or another is in its place.
+    pub(super) fn undoom(&mut self, key: CacheKey) {
+        self.doomed.remove(&key);
+    }
+
+    pub(super) fn is_doomed(&self, key: CacheKey) -> bool {
+        // Most of the time there is none.
+        !self.doomed.is_empty() && self.doomed.contains(&key)
+    }
+
+    /// One whose file is to be removed.
+    pub(super) fn any_doomed(&self) -> Option<CacheKey> {
+        self.doomed.iter().next().copied()
+    }
+
+    /// Copies some entries below `end`, and says where to go on. From the last to the first, since what is removed meanwhile is
+    /// replaced by the last: an entry may be copied twice so, but none is passed over that stays.
+    pub(super) fn copy_below(&self, end: usize, count: usize, copy: &mut Vec<Slot>) -> usize {
+        let end = end.min(self.slots.len());
+        let start = end.saturating_sub(count);
+        copy.extend_from_slice(&self.slots[start..end]);
+        start
     }
 
     /// Sets blocks aside for an entry that is being written.
@@ -97,7 +182,12 @@ impl Index {
 
     /// Adds an entry; what it replaces no longer counts.
     pub(super) fn insert(&mut self, key: CacheKey, blocks: u32, last_used: UnixSeconds) {
-        let slot = Slot { key, blocks, last_used: seconds(last_used) };
+        self.insert_slot(Slot { key, blocks, last_used: seconds(last_used) });
+    }
+
+    /// Likewise.
+    pub(super) fn insert_slot(&mut self, slot: Slot) {
+        let (key, blocks) = (slot.key, slot.blocks);
         match self.places.entry(key) {
             Entry::Occupied(place) => {
                 let old = std::mem::replace(&mut self.slots[*place.get() as usize], slot);
@@ -126,7 +216,8 @@ impl Index {
     /// Notes that an entry is used.
     pub(super) fn touch(&mut self, key: CacheKey, now: UnixSeconds) {
         if let Some(place) = self.places.get(&key) {
-            self.slots[*place as usize].last_used = seconds(now);
+            let last_used = &mut self.slots[*place as usize].last_used;
+            *last_used = seconds(now).max(*last_used);
         }
     }
 
@@ -154,7 +245,7 @@ impl Index {
     }
 }
 
-fn seconds(time: UnixSeconds) -> u32 {
+pub(super) fn seconds(time: UnixSeconds) -> u32 {
     u32::try_from(time.0).unwrap_or(u32::MAX)
 }
 
@@ -216,6 +307,54 @@ mod tests {
     #[test]
     fn without_entries_there_is_no_victim() {
         assert_eq!(index().victim(), None);
+    }
+
+    #[test]
+    fn room_is_for_who_finds_it_and_what_is_waited_for_is_made() {
+        let mut index = index();
+        index.insert(key(0), 6, UnixSeconds(1));
+        index.reserve(2);
+        assert!(index.has_room(2, 10) && !index.has_room(3, 10) && !index.is_over(10, 10));
+        index.want(3);
+        assert!(index.has_room(2, 10) && index.is_over(10, 10));
+        index.unwant(3);
+        assert!(!index.is_over(10, 10) && index.is_over(7, 10));
+    }
+
+    #[test]
+    fn what_is_not_seen_yet_takes_room_too() {
+        let mut index = index();
+        index.insert(key(0), 4, UnixSeconds(1));
+        index.survey().found(4);
+        assert!(index.has_room(6, 10));
+        index.survey().leaf_read();
+        assert!(!index.has_room(1, 10) && !index.is_over(10, 10));
+    }
+
+    #[test]
+    fn an_entry_that_is_doomed_is_none_until_another_takes_its_place() {
+        let mut index = index();
+        index.insert(key(0), 1, UnixSeconds(1));
+        index.doom(key(0));
+        assert!(!index.contains(key(0)) && index.is_doomed(key(0)) && index.any_doomed() == Some(key(0)));
+        index.undoom(key(0));
+        assert!(!index.is_doomed(key(0)) && index.any_doomed().is_none());
+    }
+
+    #[test]
+    fn an_entry_that_stays_is_copied_whatever_goes_meanwhile() {
+        for removed in [0..10, 45..60, 90..100] {
+            let mut index = index();
+            (0..100).for_each(|number| index.insert(key(number), 1, UnixSeconds(1)));
+            let (mut copy, mut end, mut left) = (Vec::new(), usize::MAX, removed.clone());
+            while end > 0 {
+                end = index.copy_below(end, 7, &mut copy);
+                left.by_ref().take(2).for_each(|number| assert!(index.remove(key(number))));
+                index.insert(key(1_000 + end as u64), 1, UnixSeconds(1));
+            }
+            let is_copied = |number| copy.iter().any(|slot| slot.key == key(number));
+            assert!((0..100).filter(|number| !removed.contains(number)).all(is_copied), "{removed:?}");
+        }
     }
 
     #[derive(Debug, Clone)]

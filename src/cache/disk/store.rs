@@ -6,28 +6,26 @@ use std::{
     io,
     path::Path,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::{
     DiskBody, DiskEntry, Presence, Usage,
     directory::Directory,
-    entry::{self, Head, Unreadable},
-    index::{BLOCK_BYTES, Index, blocks_of},
+    entry::{self, Entry, Unreadable},
+    index::{BLOCK_BYTES, Index, Slot, blocks_of, seconds},
+    pressure::{Pressure, Trouble},
+    uses::Uses,
 };
 use crate::{cache::key::CacheKey, http::time::UnixSeconds};
 
-/// How many keys may be renamed or removed at once.
+/// How many keys may be renamed or removed at once. A leaf's keys share one.
 const STRIPES: usize = 64;
 
-/// A put that needs n blocks evicts n entries at most, since each has one or more, and up to this many beyond on behalf of
-/// others that make room at the same time: what bounds its work must not make it fail while room can be had.
-const EVICTIONS_FOR_OTHERS: u32 = 4_096;
-
-/// How old the modification time of a file that is used may get. After a start it says what was used last.
+/// How old the modification time of a file that is used may get. Where no snapshot tells, it says what was used last.
 const USE_RESOLUTION: Duration = Duration::from_secs(3_600);
 
 /// The files of a directory and what memory knows of them.
@@ -35,18 +33,19 @@ const USE_RESOLUTION: Duration = Duration::from_secs(3_600);
 pub(super) struct Store {
     directory: Directory,
     index: Mutex<Index>,
+    /// Tells those who wait for room, and the keeper, that the index has changed.
+    pub(super) room: Condvar,
+    pub(super) work: Condvar,
     stripes: [Mutex<()>; STRIPES],
-    max_blocks: u64,
+    pressure: Mutex<Pressure>,
+    pub(super) uses: Uses,
     /// Whether the index knows every file.
     complete: AtomicBool,
-    evictions: AtomicU64,
+    /// Whether there may be files in a leaf that could not be read.
+    pub(super) overlooked: AtomicBool,
+    pub(super) evictions: AtomicU64,
+    pub(super) changes: AtomicU64,
     corrupt: AtomicU64,
-}
-
-/// Room for an entry that is being written, given back when dropped.
-struct Reservation<'a> {
-    store: &'a Store,
-    blocks: u32,
 }
 
 impl Store {
@@ -55,10 +54,15 @@ impl Store {
         Ok(Self {
             directory: Directory::open(dir)?,
             index: Mutex::new(Index::new(seed)),
+            room: Condvar::new(),
+            work: Condvar::new(),
             stripes: [const { Mutex::new(()) }; STRIPES],
-            max_blocks: max_bytes / BLOCK_BYTES,
+            pressure: Mutex::new(Pressure::new(max_bytes / BLOCK_BYTES)),
+            uses: Uses::new(),
             complete: AtomicBool::new(false),
+            overlooked: AtomicBool::new(false),
             evictions: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
             corrupt: AtomicU64::new(0),
         })
     }
@@ -69,8 +73,9 @@ impl Store {
 
     pub(super) fn contains(&self, key: CacheKey) -> Presence {
         // Before the index: what the scan adds in between must not be taken for absent.
-        let complete = self.complete.load(Ordering::Acquire);
-        match (self.index().contains(key), complete) {
+        let complete = self.is_complete();
+        let index = self.index();
+        match (index.contains(key), complete || index.is_doomed(key)) {
             (true, _) => Presence::Yes,
             (false, true) => Presence::No,
             (false, false) => Presence::Unknown,
@@ -88,15 +93,15 @@ impl Store {
                 return None;
             }
         };
-        let read = Head::read(&file, key, full_key).and_then(|head| Ok((head.read_body(&file)?, head)));
-        match read {
-            Ok((whole, head)) => {
-                self.note_use(key, &file);
+        let metadata = file.metadata().ok()?;
+        match Entry::read(&file, metadata.len(), key, full_key) {
+            Ok(Entry { meta, whole, body_offset, body_len }) => {
+                self.note_use(key, &file, metadata.modified().ok());
                 let body = match whole {
                     Some(bytes) => DiskBody::Whole(bytes),
-                    None => DiskBody::File { file, offset: head.body_offset, len: head.body_len },
+                    None => DiskBody::File { file, offset: body_offset, len: body_len },
                 };
-                Some(DiskEntry { meta: head.meta, body })
+                Some(DiskEntry { meta, body })
             }
             Err(unreadable) => {
                 // By its file, since a put may have replaced it meanwhile.
@@ -110,24 +115,59 @@ impl Store {
     }
 
     pub(super) fn put(&self, key: CacheKey, full_key: &str, meta: &[u8], body: &[u8]) -> io::Result<()> {
+        if self.pressure().is_quiet(Instant::now()) {
+            let problem = "the disk was full or failed a moment ago and is let alone";
+            return Err(io::Error::new(io::ErrorKind::StorageFull, problem));
+        }
         let head = entry::head(key, full_key, meta, body)?;
         let reservation = self.reserve(head.len() as u64 + body.len() as u64)?;
-        let temp = self.directory.write_temp(&[&head, body])?;
-        let _stripe = self.stripe(key);
-        self.directory.place(&temp, key)?;
-        reservation.become_entry(key);
-        Ok(())
+        let written = self.directory.write_temp(&[&head, body]).and_then(|temp| {
+            let _stripe = self.stripe(key);
+            self.directory.place(&temp, key)?;
+            reservation.become_entry(key);
+            Ok(())
+        });
+        match &written {
+            Ok(()) => self.pressure().succeeded(Instant::now()),
+            Err(error) => self.note_trouble(error),
+        }
+        written
     }
 
+    /// Forgets an entry and removes its file.
     pub(super) fn remove(&self, key: CacheKey) {
+        if self.forget(key) {
+            self.remove_doomed(key);
+        }
+    }
+
+    /// Forgets an entry, without touching the disk: the keeper removes its file. Whether there may be one.
+    pub(super) fn forget(&self, key: CacheKey) -> bool {
         if self.contains(key) == Presence::No {
-            return;
+            return false;
         }
+        let mut index = self.index();
+        index.doom(key);
+        self.tell_of_room(&index);
+        true
+    }
+
+    /// Removes the file of an entry that is forgotten; whether that is done.
+    pub(super) fn remove_doomed(&self, key: CacheKey) -> bool {
         let _stripe = self.stripe(key);
-        if let Err(error) = self.directory.remove(key) {
-            tracing::warn!(%key, %error, "the file of an entry that is forgotten cannot be removed");
+        if !self.index().is_doomed(key) {
+            return true;
         }
-        self.index().remove(key);
+        match self.directory.remove(key) {
+            Ok(()) => {
+                self.index().undoom(key);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%key, %error, "the file of an entry that is forgotten cannot be removed yet");
+                false
+            }
+        }
     }
 
     pub(super) fn usage(&self) -> Usage {
@@ -140,73 +180,59 @@ impl Store {
         }
     }
 
-    /// Takes in what the scan found, unless it is known already or gone again.
-    pub(super) fn take_in(&self, key: CacheKey) {
-        if self.add_found(key) {
-            // Where it fails the next put tries again, and says so.
-            let _ = self.make_room(EVICTIONS_FOR_OTHERS);
-        }
-    }
-
     /// From here on what the index does not know is not there.
     pub(super) fn mark_complete(&self) {
         self.complete.store(true, Ordering::Release);
     }
 
-    fn add_found(&self, key: CacheKey) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Acquire)
+    }
+
+    /// Takes in what the scan found, unless it is known already or gone again. `earlier` is when it is known to have been used
+    /// beside what the file says.
+    pub(super) fn take_in(&self, key: CacheKey, earlier: u32) {
         let _stripe = self.stripe(key);
-        if self.index().contains(key) {
-            return false;
+        {
+            let index = self.index();
+            if index.contains(key) || index.is_doomed(key) {
+                return;
+            }
         }
-        let Some((len, modified)) = self.directory.look_at(key) else { return false };
-        let Some(blocks) = blocks_of(len) else { return false };
-        self.index().insert(key, blocks, modified.into());
-        true
+        let Some((len, modified)) = self.directory.look_at(key) else { return };
+        let Some(blocks) = blocks_of(len) else { return };
+        let last_used = seconds(modified.into()).max(earlier);
+        let mut index = self.index();
+        index.survey().found(blocks);
+        // It may have been forgotten while it was looked at.
+        if !index.is_doomed(key) {
+            index.insert_slot(Slot { key, blocks, last_used });
+        }
     }
 
-    fn reserve(&self, len: u64) -> io::Result<Reservation<'_>> {
-        let blocks = blocks_of(len).filter(|blocks| u64::from(*blocks) <= self.max_blocks).ok_or_else(|| {
-            let problem = format!("an entry of {len} bytes is larger than the whole disk cache");
-            io::Error::new(io::ErrorKind::FileTooLarge, problem)
-        })?;
-        self.index().reserve(blocks);
-        let reservation = Reservation { store: self, blocks };
-        self.make_room(blocks.saturating_add(EVICTIONS_FOR_OTHERS))?;
-        Ok(reservation)
+    /// What the tier may take now, in blocks.
+    pub(super) fn limit_blocks(&self) -> u64 {
+        self.pressure().limit_blocks(Instant::now())
     }
 
-    fn make_room(&self, max_evictions: u32) -> io::Result<()> {
-        for _ in 0..max_evictions {
-            let victim = {
-                let mut index = self.index();
-                if !index.is_over(self.max_blocks) {
-                    return Ok(());
-                }
-                index.victim()
-            };
-            let Some(victim) = victim else { break };
-            self.evict(victim)?;
+    fn note_trouble(&self, error: &io::Error) {
+        let Some(trouble) = Trouble::of(error) else { return };
+        let taken = self.index().blocks();
+        let pause = self.pressure().failed(trouble, taken, Instant::now());
+        if let Some(pause) = pause {
+            let seconds = pause.as_secs();
+            tracing::warn!(%error, "the disk cache cannot be written: nothing is for {seconds} s");
+            // The limit may be a lower one now.
+            self.work.notify_all();
         }
-        if self.index().is_over(self.max_blocks) {
-            return Err(io::Error::new(io::ErrorKind::StorageFull, "no room can be made in the disk cache"));
-        }
-        Ok(())
-    }
-
-    /// Where the disk does not let go of it, it stays an entry: its room is not free.
-    fn evict(&self, key: CacheKey) -> io::Result<()> {
-        let _stripe = self.stripe(key);
-        self.directory.remove(key)?;
-        if self.index().remove(key) {
-            self.evictions.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(())
     }
 
     /// An entry whose file cannot be opened. What may pass, such as too many open files, costs no entry.
     fn not_opened(&self, key: CacheKey, error: &io::Error) {
-        let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
-        if is_link && self.remove_if(key, || self.directory.look_at(key).is_none()) {
+        let is_no_file = [rustix::io::Errno::LOOP, rustix::io::Errno::NXIO].map(rustix::io::Errno::raw_os_error);
+        if error.raw_os_error().is_some_and(|code| is_no_file.contains(&code))
+            && self.remove_if(key, || self.directory.look_at(key).is_none())
+        {
             self.corrupt.fetch_add(1, Ordering::Relaxed);
         } else if error.kind() == io::ErrorKind::NotFound {
             self.remove_if(key, || self.directory.is_vacant(key));
@@ -223,43 +249,47 @@ impl Store {
             if let Err(error) = self.directory.remove(key) {
                 tracing::warn!(%key, %error, "the file of a damaged entry cannot be removed");
             }
-            self.index().remove(key);
+            let mut index = self.index();
+            index.remove(key);
+            self.tell_of_room(&index);
         }
         holds
     }
 
-    /// Notes that an entry is used, in memory and, now and then, for the next start; at best, since nothing depends on it.
-    fn note_use(&self, key: CacheKey, file: &std::fs::File) {
+    /// Notes that an entry is used, in memory and, now and then, in its file; at best, since nothing depends on it.
+    fn note_use(&self, key: CacheKey, file: &std::fs::File, modified: Option<SystemTime>) {
         let now = SystemTime::now();
         self.index().touch(key, now.into());
-        let modified = file.metadata().and_then(|metadata| metadata.modified()).unwrap_or(now);
-        if now.duration_since(modified).is_ok_and(|age| age > USE_RESOLUTION) {
+        let age = modified.and_then(|modified| now.duration_since(modified).ok());
+        if age.is_some_and(|age| age > USE_RESOLUTION) {
             let _ = file.set_modified(now);
         }
     }
 
-    fn stripe(&self, key: CacheKey) -> MutexGuard<'_, ()> {
+    pub(super) fn stripe(&self, key: CacheKey) -> MutexGuard<'_, ()> {
         let stripe = &self.stripes[usize::from(key.as_bytes()[0]) % STRIPES];
         stripe.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn index(&self) -> MutexGuard<'_, Index> {
+    /// The lock of all keys in a leaf.
+    pub(super) fn stripe_of_leaf(&self, leaf: u16) -> MutexGuard<'_, ()> {
+        let stripe = &self.stripes[usize::from(leaf >> 4) % STRIPES];
+        stripe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until what had begun under the stripes is done.
+    pub(super) fn pass_stripes(&self) {
+        for stripe in &self.stripes {
+            drop(stripe.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    pub(super) fn index(&self) -> MutexGuard<'_, Index> {
         // The index is whole between any two operations on it: a panic elsewhere does not spoil it.
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Reservation<'_> {
-    fn become_entry(mut self, key: CacheKey) {
-        let mut index = self.store.index();
-        index.release(self.blocks);
-        index.insert(key, self.blocks, UnixSeconds::now());
-        self.blocks = 0;
-    }
-}
-
-impl Drop for Reservation<'_> {
-    fn drop(&mut self) {
-        self.store.index().release(self.blocks);
+    fn pressure(&self) -> MutexGuard<'_, Pressure> {
+        self.pressure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,3 +1,7 @@
+mod room;
+mod snapshots;
+mod trouble;
+
 use super::*;
 use crate::cache::key::KeyHasher;
 use std::{
@@ -118,7 +122,7 @@ fn the_scan_takes_nothing_in_twice_and_nothing_that_is_gone() {
     let store = Store::open(dir.path(), MIB).unwrap();
     store.put(key("replaced"), "replaced", b"meta", &[0; 5_000]).unwrap();
     store.remove(key("removed"));
-    store.take_in(key("removed"));
+    store.take_in(key("removed"), 0);
     scan::scan(&store, &AtomicBool::new(false));
     assert_eq!((store.usage().entries, store.usage().bytes), (2, 3 * BLOCK));
     assert_eq!(on_disk(dir.path()), (2, 3 * BLOCK));
@@ -260,7 +264,7 @@ fn a_large_entry_makes_room_among_many_small_ones() {
 }
 
 #[test]
-fn after_a_restart_the_least_recently_used_goes_first() {
+fn after_a_restart_without_a_snapshot_the_files_say_what_was_not_used_for_long() {
     let dir = tempfile::tempdir().unwrap();
     let before = open(dir.path(), 4 * BLOCK);
     for (name, hours_ago) in [("a", 3), ("b", 4), ("c", 1), ("d", 2)] {
@@ -268,6 +272,7 @@ fn after_a_restart_the_least_recently_used_goes_first() {
         set_modified(dir.path(), name, Duration::from_secs(hours_ago * 3_600));
     }
     drop(before);
+    fs::remove_file(dir.path().join("index")).unwrap();
     let after = open(dir.path(), 4 * BLOCK);
     put(&after, "e", b"body");
     put(&after, "f", b"body");
@@ -419,7 +424,7 @@ mod at_once {
             drop(store);
             let store = Store::open(dir.path(), MIB).unwrap();
             std::thread::scope(|scope| {
-                scope.spawn(|| names.iter().for_each(|name| store.take_in(key(name))));
+                scope.spawn(|| names.iter().for_each(|name| store.take_in(key(name), 0)));
                 scope.spawn(|| names.iter().for_each(|name| store.remove(key(name))));
             });
             assert_eq!((store.usage(), on_disk(dir.path())), (Usage::default(), (0, 0)), "round {round}");
@@ -447,7 +452,7 @@ mod at_once {
                     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
                 }
             }
-            4 => tier.store.take_in(key(&name)),
+            4 => tier.store.take_in(key(&name), 0),
             5..7 => {
                 if let Some(DiskEntry { meta, body: DiskBody::Whole(body) }) = tier.get(key(&name), &name) {
                     assert_eq!(body, vec![meta[0]; usize::from(meta[0]) * 100]);

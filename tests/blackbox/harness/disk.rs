@@ -13,7 +13,8 @@ pub(crate) fn entries(data_dir: &Path) -> Vec<PathBuf> {
     let cache = data_dir.join("cache");
     let mut files = Vec::new();
     collect(&cache, &mut files);
-    files.retain(|file| !file.starts_with(cache.join("tmp")) && *file != cache.join("lock"));
+    let is_own = |file: &PathBuf| *file == cache.join("lock") || *file == cache.join("index");
+    files.retain(|file| !file.starts_with(cache.join("tmp")) && !is_own(file));
     files.sort();
     files
 }
