@@ -13,7 +13,8 @@ pub(crate) fn entries(data_dir: &Path) -> Vec<PathBuf> {
     let cache = data_dir.join("cache");
     let mut files = Vec::new();
     collect(&cache, &mut files);
-    files.retain(|file| !file.starts_with(cache.join("tmp")) && *file != cache.join("lock"));
+    let others = ["lock", "purges", "purges.new"].map(|name| cache.join(name));
+    files.retain(|file| !file.starts_with(cache.join("tmp")) && !others.contains(file));
     files.sort();
     files
 }
