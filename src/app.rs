@@ -136,7 +136,8 @@ impl App {
         // Before the first request, sites know what they may do.
         background.begin().await.context("storage.data_dir: the ledger cannot be read")?;
         let (stop, stopped) = watch::channel(false);
-        let api = Api { ledger, directory, clock, operator };
+        let purges = Arc::clone(cache.purges());
+        let api = Api { ledger, directory, purges, clock, operator };
         let admin = Admin { metrics, cache, sources: Arc::clone(&edge.sources), pool, meter, stop: stopped, api };
         Ok(Self { config, edge, admin, refinements, background, stop })
     }

@@ -6,10 +6,10 @@ use axum::{Extension, Router};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    accounts, allocations, auth::OperatorToken, clock, credits, estimate, keys, openapi, plans, problem, sites,
-    transfers, usage,
+    accounts, allocations, audit, auth::OperatorToken, clock, credits, estimate, keys, openapi, plans, problem, purge,
+    sites, transfers, usage,
 };
-use crate::{clock::Clock, directory::Directory, store::Ledger};
+use crate::{cache::purge::Purges, clock::Clock, directory::Directory, store::Ledger};
 
 /// What the API works on.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct Api {
     pub ledger: Arc<Ledger>,
     /// The sites.
     pub directory: Arc<Directory>,
+    /// What is purged of the cache.
+    pub purges: Arc<Purges>,
     /// The time.
     pub clock: Clock,
     /// Who the operator is.
@@ -41,6 +43,8 @@ impl Api {
             .routes(routes!(sites::list, sites::create))
             .routes(routes!(sites::show, sites::change, sites::remove))
             .routes(routes!(allocations::show, allocations::assign, allocations::take_back))
+            .routes(routes!(purge::purge))
+            .routes(routes!(audit::list))
             .routes(routes!(usage::show))
             .routes(routes!(estimate::estimate))
             .routes(routes!(clock::show, clock::set));

@@ -134,23 +134,39 @@ impl FromRequestParts<Api> for Caller {
         if let Some(known) = parts.extensions.get::<Self>() {
             return Ok(known.clone());
         }
-        let caller = identify(&parts.headers, api).await?;
+        let (caller, actor) = identify(&parts.headers, api).await?;
+        parts.extensions.insert(actor);
         parts.extensions.insert(caller.clone());
         Ok(caller)
     }
 }
 
-async fn identify(headers: &HeaderMap, api: &Api) -> Result<Caller, Problem> {
+/// Who asks, as the audit names him: `operator`, or `account/{id}/key/{key}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Actor(pub(super) String);
+
+impl FromRequestParts<Api> for Actor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        Caller::from_request_parts(parts, api).await?;
+        // Whoever looked at the caller has left it there.
+        parts.extensions.get().cloned().ok_or_else(|| Problem::unauthorized("it is not known who asks"))
+    }
+}
+
+async fn identify(headers: &HeaderMap, api: &Api) -> Result<(Caller, Actor), Problem> {
     let token = bearer(headers).ok_or_else(|| Problem::unauthorized("Authorization: Bearer … is needed"))?;
     let hash = key_hash(token);
     if api.operator.is(&hash) {
-        return Ok(Caller::Operator);
+        return Ok((Caller::Operator, Actor("operator".to_owned())));
     }
     // Anything else cannot be a key: the ledger is not asked.
     if is_account_key(token)
-        && let Some(account) = api.ledger.account_of_key(&hash).await?
+        && let Some((account, key)) = api.ledger.account_of_key(&hash).await?
     {
-        return Ok(Caller::Account(account));
+        let actor = Actor(format!("account/{account}/key/{key}"));
+        return Ok((Caller::Account(account), actor));
     }
     Err(Problem::unauthorized(match api.operator.0 {
         Some(_) => "this token is not known",

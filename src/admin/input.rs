@@ -130,6 +130,21 @@ impl TryFrom<u32> for Limit {
     }
 }
 
+/// The number of an entry, as a page's `next` has it.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Number(pub(super) i64);
+
+impl TryFrom<String> for Number {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = if is_number { text.parse().ok() } else { None };
+        number.map(Self).ok_or("expected the `next` of the part before")
+    }
+}
+
 /// Credits, more than none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Microcredits")]

@@ -7,6 +7,7 @@
 mod accounts;
 mod allocations;
 mod api;
+mod audit;
 mod auth;
 mod clock;
 mod credits;
@@ -17,6 +18,7 @@ mod keys;
 mod openapi;
 mod plans;
 mod problem;
+mod purge;
 mod settings;
 mod shapes;
 mod sites;

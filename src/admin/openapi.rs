@@ -33,6 +33,7 @@ const PROBLEM: &str = "application/problem+json";
         (name = "credits", description = "Credits given, taken back, moved and asked for."),
         (name = "keys", description = "API keys of accounts."),
         (name = "sites", description = "What is served, what is assigned to it and what it used."),
+        (name = "cache", description = "What is purged, and the list of who purged what."),
         (name = "test clock", description = "Time that a test sets."),
         (name = "description", description = "This document."),
     ),

@@ -116,6 +116,11 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, detail)
     }
 
+    /// 503: it may be done later.
+    pub(super) fn unavailable(detail: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+
     #[cfg(test)]
     pub(super) fn status(&self) -> StatusCode {
         self.0.status

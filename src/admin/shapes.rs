@@ -154,6 +154,13 @@ described! {
         .examples(["/a/photo.jpg?w=400"])
         .build();
 
+    /// A surrogate key.
+    SurrogateKey = text()
+        .pattern(Some("^[!-+--~]{1,200}$"))
+        .description(Some("1 to 1,024 bytes; none with spaces or commas is ever met."))
+        .examples(["product-17"])
+        .build();
+
     /// A width to ask for.
     Width = ObjectBuilder::new()
         .schema_type(Type::Integer)

@@ -5,6 +5,7 @@ mod description;
 mod entry;
 mod estimate;
 mod keys;
+mod purge;
 mod sites;
 mod usage;
 
@@ -22,6 +23,7 @@ use tower::ServiceExt as _;
 use super::{Api, OperatorToken};
 use crate::{
     billing::Catalogue,
+    cache::purge::{Entries, Purges},
     clock::Clock,
     config::{self, Config},
     directory::Directory,
@@ -66,7 +68,8 @@ impl Server {
         let directory = Arc::new(Directory::new(Arc::clone(&ledger), &config));
         let admin = config::Admin { token: token.map(str::to_owned), ..config::Admin::default() };
         let operator = OperatorToken::of(&admin).unwrap();
-        let api = Api { ledger, directory, clock, operator };
+        let purges = Purges::open(home.path(), 1_000, Entries::None, std::time::SystemTime::now()).unwrap();
+        let api = Api { ledger, directory, purges: Arc::new(purges), clock, operator };
         Self { _home: home, router: api.clone().router(), api }
     }
 

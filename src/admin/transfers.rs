@@ -11,7 +11,7 @@ use utoipa::{
 use super::{
     api::Api,
     auth::Caller,
-    input::{At, Limit, Query},
+    input::{At, Limit, Number, Query},
     problem::Problem,
     shapes::{self, List},
 };
@@ -55,21 +55,6 @@ impl From<TransferView> for Transfer {
             reason: view.reason,
             reference: view.reference,
         }
-    }
-}
-
-/// The number of a transfer, as a page's `next` has it.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct Number(i64);
-
-impl TryFrom<String> for Number {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = if is_number { text.parse().ok() } else { None };
-        number.map(Self).ok_or("expected the `next` of the part before")
     }
 }
 

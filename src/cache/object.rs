@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
-use super::turns::PieceTurns;
+use super::{purge::Stamp, turns::PieceTurns};
 use crate::{
     http::{freshness::Freshness, time::UnixSeconds},
     image::{
@@ -60,6 +60,12 @@ pub struct SourceHead {
     pub len: u64,
     /// That it cannot be developed, remembered for a while.
     pub verdict: Option<Verdict>,
+    /// What purges know it by.
+    #[serde(default)]
+    pub stamp: Stamp,
+    /// Since when a purge has made it stale, if one has. The cache says so whenever it is asked for the head.
+    #[serde(skip)]
+    pub purged_at: Option<UnixSeconds>,
 }
 
 /// That a source cannot be developed.
@@ -72,6 +78,13 @@ pub struct Verdict {
 }
 
 impl SourceHead {
+    /// How long it may be used, what has been purged taken into account.
+    #[must_use]
+    pub fn freshness(&self) -> Freshness {
+        let freshness = self.facts.freshness;
+        self.purged_at.map_or(freshness, |at| freshness.expired_at(at))
+    }
+
     /// Why it is served as it is, if so, whatever the format.
     #[must_use]
     pub fn why_original(&self, transform: &Transform, now: UnixSeconds) -> Option<WhyOriginal> {

@@ -1,7 +1,11 @@
 //! The cache as the edge sees it: memory over disk. Memory answers at once, whatever the disk does, and holds what is small
 //! and hot; the disk is asked off the async threads, for a bounded time, and only where its index does not rule the key out.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
@@ -11,10 +15,11 @@ use super::{
     disk::{DiskBody, DiskEntry, DiskTier, Presence, Usage},
     key::CacheKey,
     object::{SourceHead, StoredBody, StoredFile, StoredVariant, Variant, VariantFacts},
+    purge::{Entries, Purges, Standing},
     response::{ResponseHead, Selected, Selectors, StoredResponse},
     turns::Turns,
 };
-use crate::{config, image::why_original::WhyOriginal};
+use crate::{config, image::why_original::WhyOriginal, request::key::SourceName};
 
 /// What is larger than this is kept on disk only: a few of these would push everything hot out of memory.
 const HOT_OBJECT_BYTES: u64 = 1 << 20;
@@ -45,6 +50,7 @@ pub struct Cache {
     unwritten: Arc<Semaphore>,
     turns: Turns,
     disk: Arc<DiskTier>,
+    purges: Arc<Purges>,
 }
 
 #[derive(Debug, Clone)]
@@ -58,7 +64,7 @@ enum Hot {
 impl Hot {
     fn weight(&self) -> u32 {
         let bytes = match self {
-            Self::Head(head) => head.facts.text_bytes() as u64,
+            Self::Head(head) => (head.facts.text_bytes() + head.stamp.bytes()) as u64,
             Self::Variant(StoredVariant::Original(_)) => 0,
             Self::Body(body) => body.len(),
             Self::Variant(StoredVariant::Made(variant)) => variant.body.len(),
@@ -111,17 +117,26 @@ impl Cache {
     /// # Errors
     /// What the system says, for instance that another process uses the directory.
     pub fn open(dir: &Path, limits: &config::Cache) -> std::io::Result<Self> {
+        let entries = if is_new(dir) { Entries::None } else { Entries::Perhaps };
         let disk = Arc::new(DiskTier::open(dir, limits.disk_bytes.0)?);
+        // Behind the tier's lock: one process alone writes to the directory.
+        let purges = Arc::new(Purges::open(dir, limits.max_purges, entries, SystemTime::now())?);
         let hot = moka::sync::Cache::builder()
             .max_capacity(limits.memory_bytes.0)
             .weigher(|_: &CacheKey, hot: &Hot| hot.weight())
             .build();
         let open_files = moka::sync::Cache::builder().max_capacity(OPEN_FILES).time_to_idle(OPEN_FILE_IDLE).build();
         let unwritten = Arc::new(Semaphore::new(UNWRITTEN_BYTES as usize));
-        Ok(Self { hot, open_files, unwritten, turns: Turns::new(), disk })
+        Ok(Self { hot, open_files, unwritten, turns: Turns::new(), disk, purges })
     }
 
-    /// A source's head, if memory has it.
+    /// What has been purged.
+    #[must_use]
+    pub const fn purges(&self) -> &Arc<Purges> {
+        &self.purges
+    }
+
+    /// A source's head, if memory has it, purged or not.
     #[must_use]
     pub fn hot_head(&self, key: CacheKey) -> Option<Arc<SourceHead>> {
         match self.in_memory(key)? {
@@ -151,15 +166,26 @@ impl Cache {
         !self.hot.contains_key(&key) && matches!(self.disk.contains(key), Presence::No)
     }
 
-    /// A source's head, from either tier.
-    pub async fn head(&self, key: CacheKey, full_key: impl FnOnce() -> String) -> Option<Arc<SourceHead>> {
+    /// The head of the source under `key`, from either tier, unless a hard purge has come over it.
+    pub async fn head(&self, key: CacheKey, name: SourceName<'_>) -> Option<Arc<SourceHead>> {
         if let Some(head) = self.hot_head(key) {
-            return Some(head);
+            return self.unless_purged(key, name, head);
         }
-        let (head, _) = self.load(key, full_key).await?;
+        let (head, _) = self.load(key, || name.text()).await?;
         match self.loaded(key, Hot::Head(Arc::new(head))) {
-            Hot::Head(head) => Some(head),
+            Hot::Head(head) => self.unless_purged(key, name, head),
             Hot::Body(_) | Hot::Variant(_) | Hot::Selected(_) => None,
+        }
+    }
+
+    fn unless_purged(&self, key: CacheKey, name: SourceName<'_>, head: Arc<SourceHead>) -> Option<Arc<SourceHead>> {
+        match self.purges.standing(name, &head.stamp) {
+            Standing::Valid => Some(head),
+            Standing::Stale { since } => Some(Arc::new(SourceHead { purged_at: Some(since), ..(*head).clone() })),
+            Standing::Gone => {
+                self.hot.invalidate(&key);
+                None
+            }
         }
     }
 
@@ -398,5 +424,13 @@ impl Cache {
             None => tracing::debug!("an entry was not written: the disk does not keep up"),
             Some(Ok(())) => {}
         }
+    }
+}
+
+/// Whether nothing can have been stored in a directory.
+fn is_new(dir: &Path) -> bool {
+    match std::fs::read_dir(dir) {
+        Ok(mut files) => files.next().is_none(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     }
 }

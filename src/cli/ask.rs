@@ -3,8 +3,8 @@
 use clap::Subcommand;
 
 use super::{
-    Environment, account::Account, credits::Credits, estimate::Estimate, exit, key::Key, plan::Plan, site::Site,
-    transfers::Transfers, usage::Usage,
+    Environment, account::Account, audit::Audit, credits::Credits, estimate::Estimate, exit, key::Key, plan::Plan,
+    purge::Purge, site::Site, transfers::Transfers, usage::Usage,
 };
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +33,12 @@ pub(super) enum Ask {
     /// What images would cost a site, before they do.
     #[command(after_help = exit::CODES)]
     Estimate(Estimate),
+    /// Purge what is cached of a site: URLs, prefixes, surrogate keys, or everything.
+    #[command(after_help = exit::CODES)]
+    Purge(Purge),
+    /// Who purged what, the latest first.
+    #[command(after_help = exit::CODES)]
+    Audit(Audit),
 }
 
 impl Ask {
@@ -47,6 +53,8 @@ impl Ask {
             Self::Key(key) => key.run(environment).await,
             Self::Plan(plan) => plan.run(environment).await,
             Self::Estimate(estimate) => estimate.run(environment).await,
+            Self::Purge(purge) => purge.run(environment).await,
+            Self::Audit(audit) => audit.run(environment).await,
         }
     }
 }

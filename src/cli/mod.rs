@@ -3,6 +3,7 @@
 
 mod account;
 mod ask;
+mod audit;
 mod check;
 mod client;
 mod credits;
@@ -18,6 +19,7 @@ mod optimize;
 mod output;
 mod plan;
 mod pretty;
+mod purge;
 mod refusal;
 mod serve;
 mod site;
@@ -196,6 +198,9 @@ mod tests {
             "plan list",
             "estimate shop /a.jpg /b.jpg --width 400 --format avif,webp",
             "estimate shop /a.jpg --bytes 1000 --views 5",
+            "purge shop /a.jpg --prefix /b/ --prefix /c/ --key red --key blue --soft --idempotency-key k",
+            "purge shop --everything --json",
+            "audit --account acme --site shop --before 7 --limit 10",
             "ledger verify --config lightmeter.toml",
             "ledger verify --data-dir data --json",
             "optimize a.jpg library -o out",
@@ -243,6 +248,11 @@ mod tests {
             "estimate shop",
             "estimate shop /a.jpg --width 400 --bytes 5",
             "estimate shop /a.jpg --format gif",
+            "purge",
+            "purge shop",
+            "purge shop --soft",
+            "purge a/b /a.jpg",
+            "audit --limit 0",
             "ledger verify",
             "ledger verify --config a --data-dir b",
             "optimize -o out",

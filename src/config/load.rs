@@ -198,6 +198,9 @@ fn validate_limits(config: &Config) -> Result<(), Refusal> {
     if config.images.memory_budget.0 < MIN_MEMORY_BUDGET {
         return refuse("images.memory_budget", "must be at least \"32MiB\"");
     }
+    if config.cache.max_purges == 0 {
+        return refuse("cache.max_purges", "must be at least 1");
+    }
     if config.cache.memory_bytes.0 < MIN_CACHE_BYTES || config.cache.disk_bytes.0 < MIN_CACHE_BYTES {
         return refuse("cache.memory_bytes, cache.disk_bytes", "must be at least \"64KiB\"");
     }

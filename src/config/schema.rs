@@ -124,11 +124,13 @@ pub struct Cache {
     pub memory_bytes: ByteSize,
     /// Bytes of entries on disk.
     pub disk_bytes: ByteSize,
+    /// Purges of URLs, prefixes and surrogate keys that are kept apart, of all sites together.
+    pub max_purges: usize,
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { memory_bytes: ByteSize(512 * MIB), disk_bytes: ByteSize(20 * GIB) }
+        Self { memory_bytes: ByteSize(512 * MIB), disk_bytes: ByteSize(20 * GIB), max_purges: 100_000 }
     }
 }
 

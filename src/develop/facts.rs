@@ -6,7 +6,10 @@ use http::{
 };
 
 use crate::{
-    cache::object::{SourceFacts, SourceHead},
+    cache::{
+        object::{SourceFacts, SourceHead},
+        purge::Generation,
+    },
     http::{
         cache_control::CacheControl,
         freshness::{Freshness, Lifetimes},
@@ -38,8 +41,14 @@ pub(super) fn facts_of(
     }
 }
 
-/// A head after the origin said that it still holds (RFC 9111, 4.3.4).
-pub(super) fn freshened(head: &SourceHead, headers: &HeaderMap, now: UnixSeconds, lifetimes: &Lifetimes) -> SourceHead {
+/// A head after the origin, asked at `birth`, said that it still holds (RFC 9111, 4.3.4).
+pub(super) fn freshened(
+    head: &SourceHead,
+    birth: Generation,
+    headers: &HeaderMap,
+    now: UnixSeconds,
+    lifetimes: &Lifetimes,
+) -> SourceHead {
     let mut fresh = facts_of(head.facts.input, headers, now, lifetimes);
     fresh.etag = fresh.etag.or_else(|| head.facts.etag.clone());
     fresh.last_modified = fresh.last_modified.or_else(|| head.facts.last_modified.clone());
@@ -50,7 +59,8 @@ pub(super) fn freshened(head: &SourceHead, headers: &HeaderMap, now: UnixSeconds
         let Freshness { received_at, initial_age, .. } = fresh.freshness;
         fresh.freshness = Freshness { received_at, initial_age, ..head.facts.freshness };
     }
-    SourceHead { facts: fresh, ..head.clone() }
+    let stamp = head.stamp.validated(birth, headers);
+    SourceHead { facts: fresh, stamp, purged_at: None, ..head.clone() }
 }
 
 /// What the origin is asked with, whether a stored original still holds.
@@ -83,7 +93,7 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::key::SourceVersion;
+    use crate::{cache::purge::Stamp, request::key::SourceVersion};
     use std::time::Duration;
 
     const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
@@ -104,20 +114,30 @@ mod tests {
 
     fn head(fields: &[(&'static str, &'static str)]) -> SourceHead {
         let facts = facts_of(InputFormat::Jpeg, &headers(fields), NOW, &SITE);
-        SourceHead { facts, version: SourceVersion::of(b"x"), len: 1, verdict: None }
+        let stamp = Stamp::of(Generation(1), &headers(fields));
+        SourceHead { facts, version: SourceVersion::of(b"x"), len: 1, verdict: None, stamp, purged_at: None }
     }
 
     #[test]
     fn a_304_keeps_what_it_does_not_say_and_replaces_what_it_does() {
         let stored = head(&[("cache-control", "max-age=5, no-transform"), ("etag", "\"a\""), ("last-modified", "b")]);
         let later = UnixSeconds(NOW.0 + 100);
-        let silent = freshened(&stored, &headers(&[]), later, &SITE);
+        let silent = freshened(&stored, Generation(2), &headers(&[]), later, &SITE);
         assert_eq!((silent.facts.freshness.lifetime, silent.facts.no_transform), (5, true));
         assert!(silent.facts.freshness.is_fresh(UnixSeconds(later.0 + 4)));
         assert_eq!((silent.facts.etag.as_deref(), silent.facts.last_modified.as_deref()), (Some("\"a\""), Some("b")));
-        let new = freshened(&stored, &headers(&[("cache-control", "max-age=9"), ("etag", "\"c\"")]), later, &SITE);
+        let said = headers(&[("cache-control", "max-age=9"), ("etag", "\"c\"")]);
+        let new = freshened(&stored, Generation(2), &said, later, &SITE);
         assert_eq!((new.facts.freshness.lifetime, new.facts.no_transform), (9, false));
         assert_eq!((new.facts.cache_control.as_str(), new.facts.etag.as_deref()), ("max-age=9", Some("\"c\"")));
+    }
+
+    #[test]
+    fn what_was_purged_softly_and_still_holds_is_as_fresh_as_before() {
+        let purged = SourceHead { purged_at: Some(NOW), ..head(&[("cache-control", "max-age=5")]) };
+        assert!(!purged.freshness().is_fresh(NOW));
+        let validated = freshened(&purged, Generation(2), &headers(&[]), NOW, &SITE);
+        assert_eq!((validated.freshness().lifetime, validated.stamp.birth), (5, Generation(2)));
     }
 
     #[test]

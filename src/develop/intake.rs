@@ -12,7 +12,10 @@ use super::{
     sources::{FetchCost, Obtained, SourceFill, SourceSpec, Sources, UrlKind, WholeSource},
 };
 use crate::{
-    cache::object::{SourceFacts, SourceHead},
+    cache::{
+        object::{SourceFacts, SourceHead},
+        purge::Stamp,
+    },
     coalesce::{
         fill::{End, Fill},
         flights::Landing,
@@ -84,6 +87,8 @@ pub(super) struct Intake<'a> {
     pub(super) spec: &'a SourceSpec,
     /// What was stored of it before.
     pub(super) known: Option<&'a Arc<SourceHead>>,
+    /// What purges will know it by.
+    pub(super) stamp: Stamp,
     pub(super) landing: Landing<Obtained>,
 }
 
@@ -101,7 +106,7 @@ impl Intake<'_> {
             Received::NotHeld(why) => {
                 response.unhurried();
                 if why == WhyOriginal::TooLarge {
-                    self.sources.remember_not_kept(self.spec, why);
+                    self.sources.remember_not_kept(self.spec, self.stamp.birth, why);
                     self.sources.cache.remove(self.spec.key).await;
                 }
                 fill.overflow(response, reserved, why);
@@ -109,25 +114,33 @@ impl Intake<'_> {
             }
             Received::Failed(error) => {
                 fill.end(End::Failed(error.clone()));
-                self.landing.land(self.sources.failed(self.spec, self.known, error));
+                self.landing.land(self.sources.failed(self.spec, self.stamp.birth, self.known, error));
             }
         }
     }
 
     /// Shows it to all, then stores it, then lets go of its memory.
     async fn keep(self, fill: &Arc<SourceFill>, version: SourceVersion, mut reserved: OwnedSemaphorePermit) {
-        let Self { sources, spec, known, landing } = self;
+        let Self { sources, spec, known, stamp, landing } = self;
         sources.buffers.shrink(&mut reserved, fill.capacity());
         let bytes = fill.take_whole();
+        let version = version.after(sources.cache.purges().last_hard(spec.name(), &stamp));
         // That the same content could not be developed is still true.
         let verdict = known.filter(|head| head.version == version).and_then(|head| head.verdict);
-        let head = Arc::new(SourceHead { facts: fill.facts.clone(), version, len: bytes.len() as u64, verdict });
-        sources.remembered.forget(spec.key);
-        sources.cache.show_head(spec.key, Arc::clone(&head));
+        let (facts, len) = (fill.facts.clone(), bytes.len() as u64);
+        let head = Arc::new(SourceHead { facts, version, len, verdict, stamp, purged_at: None });
+        let is_outdated = sources.is_outdated(spec, &head.stamp);
+        if !is_outdated {
+            sources.remembered.forget(spec.key);
+            sources.cache.show_head(spec.key, Arc::clone(&head));
+        }
         let whole = WholeSource { head: Arc::clone(&head), bytes: bytes.clone(), reserved: Arc::new(reserved) };
         fill.end(End::Whole(whole));
+        if is_outdated {
+            return;
+        }
         // Who comes while it is written joins, unless he must validate it himself.
-        let _landing = Some(landing).filter(|_| head.facts.freshness.is_fresh(sources.clock.now()));
+        let _landing = Some(landing).filter(|_| head.freshness().is_fresh(sources.clock.now()));
         sources.cache.put_body(body_key(spec.key, version), spec.name().body_text(version), bytes).await;
         sources.cache.save_head(spec.key, spec.name().text(), Arc::clone(&head)).await;
         if let Some(body) = sources.stored_body(spec, version).await {

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{direct::DirectResponse, sources::Obtained};
 use crate::{
-    cache::key::CacheKey,
+    cache::{key::CacheKey, purge::Generation},
     http::{
         freshness::{Freshness, Lifetimes},
         storability::{Credentials, storable_image},
@@ -50,10 +50,18 @@ enum Answer {
     NotKept(WhyOriginal),
 }
 
+/// An answer, when it was asked for, and until when it is remembered.
+#[derive(Debug, Clone)]
+struct Kept {
+    answer: Answer,
+    birth: Generation,
+    until: UnixSeconds,
+}
+
 /// The answers, by source.
 #[derive(Debug)]
 pub(super) struct Remembered {
-    answers: moka::sync::Cache<CacheKey, (Answer, UnixSeconds)>,
+    answers: moka::sync::Cache<CacheKey, Kept>,
 }
 
 /// What is remembered of a source.
@@ -69,26 +77,27 @@ impl Remembered {
         Self { answers: moka::sync::Cache::new(MAX_ANSWERS) }
     }
 
-    pub(super) fn recall(&self, key: CacheKey, now: UnixSeconds) -> Option<Recalled> {
-        let (answer, _) = self.answers.get(&key).filter(|(_, until)| now < *until)?;
-        Some(match answer {
+    /// What is remembered and was asked for after the purge `last`.
+    pub(super) fn recall(&self, key: CacheKey, last: Generation, now: UnixSeconds) -> Option<Recalled> {
+        let kept = self.answers.get(&key).filter(|kept| now < kept.until && last <= kept.birth)?;
+        Some(match kept.answer {
             Answer::Failed(error) => Recalled::Failed(error),
             Answer::Absent(absent) => Recalled::Answer(Obtained::Absent(absent)),
             Answer::NotKept(why) => Recalled::Answer(Obtained::Direct(DirectResponse::none(why))),
         })
     }
 
-    pub(super) fn failed(&self, key: CacheKey, error: FetchError, until: UnixSeconds) {
-        self.answers.insert(key, (Answer::Failed(error), until));
+    pub(super) fn failed(&self, key: CacheKey, birth: Generation, error: FetchError, until: UnixSeconds) {
+        self.answers.insert(key, Kept { answer: Answer::Failed(error), birth, until });
     }
 
-    pub(super) fn not_kept(&self, key: CacheKey, why: WhyOriginal, until: UnixSeconds) {
-        self.answers.insert(key, (Answer::NotKept(why), until));
+    pub(super) fn not_kept(&self, key: CacheKey, birth: Generation, why: WhyOriginal, until: UnixSeconds) {
+        self.answers.insert(key, Kept { answer: Answer::NotKept(why), birth, until });
     }
 
-    pub(super) fn absent(&self, key: CacheKey, absent: &Arc<Absent>) {
+    pub(super) fn absent(&self, key: CacheKey, birth: Generation, absent: &Arc<Absent>) {
         if let Some(until) = absent.until {
-            self.answers.insert(key, (Answer::Absent(Arc::clone(absent)), until));
+            self.answers.insert(key, Kept { answer: Answer::Absent(Arc::clone(absent)), birth, until });
         }
     }
 

@@ -17,6 +17,7 @@ use crate::{
     cache::{
         key::CacheKey,
         object::{SourceFacts, SourceHead, StoredBody},
+        purge::{Generation, Stamp, Standing},
         tiers::Cache,
     },
     clock::Clock,
@@ -161,12 +162,13 @@ impl Sources {
         }
     }
 
-    /// Gets hold of an original: fresh from the cache, or from the origin. Begins at most one fetch for all who ask at once.
-    /// Says too whether somebody else had begun it.
+    /// Gets hold of an original: fresh from the cache, or from the origin. Begins at most one fetch for all who ask at once,
+    /// and another one for those who ask after a purge. Says too whether somebody else had begun it.
     pub async fn obtain(self: &Arc<Self>, spec: &SourceSpec) -> (Option<Obtained>, bool) {
         let mut collapsed = false;
         for _ in 0..=HANDOVERS {
-            let waiting = match self.flights.join(spec.key, self.clock.now()) {
+            let key = self.cache.purges().key_of_work(spec.name(), spec.key);
+            let waiting = match self.flights.join(key, self.clock.now()) {
                 Joined::UnderWay(waiting) => waiting,
                 Joined::First(landing, waiting) => {
                     let sources = Arc::clone(self);
@@ -191,7 +193,7 @@ impl Sources {
 
     /// What is stored, to stand in for an answer that broke off (RFC 9111, 4.2.4).
     pub async fn stand_in_for(&self, spec: &SourceSpec, error: FetchError) -> Obtained {
-        let known = self.cache.head(spec.key, || spec.name().text()).await;
+        let known = self.cache.head(spec.key, spec.name()).await;
         stand_in(known.filter(|head| self.has_body(spec, head)).as_ref(), error)
     }
 
@@ -227,32 +229,46 @@ impl Sources {
     /// The one fetch. The landing is dropped when all is stored, so that who comes later finds it in the cache.
     async fn bring(&self, spec: &SourceSpec, mut landing: Landing<Obtained>) {
         let now = self.clock.now();
-        let known = self.cache.head(spec.key, || spec.name().text()).await.filter(|head| self.has_body(spec, head));
+        // Before anything is looked at: what a purge comes over from here on must not be kept as if it came after.
+        let birth = self.cache.purges().now();
+        let known = self.cache.head(spec.key, spec.name()).await.filter(|head| self.has_body(spec, head));
         if let Some(head) = &known
-            && head.facts.freshness.is_fresh(now)
+            && head.freshness().is_fresh(now)
         {
             landing.land(stored(head, None, FetchCost::default()));
             return;
         }
-        match self.remembered.recall(spec.key, now) {
+        match self.remembered.recall(spec.key, self.cache.purges().last(spec.name()), now) {
             Some(Recalled::Answer(answer)) => landing.land(answer),
             Some(Recalled::Failed(error)) => landing.land(stand_in(known.as_ref(), error)),
-            None => self.ask_origin(spec, known, landing).await,
+            None => self.ask_origin(spec, birth, known, landing).await,
         }
     }
 
-    async fn ask_origin(&self, spec: &SourceSpec, known: Option<Arc<SourceHead>>, mut landing: Landing<Obtained>) {
+    async fn ask_origin(
+        &self,
+        spec: &SourceSpec,
+        birth: Generation,
+        known: Option<Arc<SourceHead>>,
+        mut landing: Landing<Obtained>,
+    ) {
         let validators = known.as_deref().map(validators_of).unwrap_or_default();
         let response = match self.origins.fetch_image(&spec.rules, spec.url.clone(), &validators).await {
             Ok(response) => response,
-            Err(error) => return landing.land(self.failed(spec, known.as_ref(), error)),
+            Err(error) => return landing.land(self.failed(spec, birth, known.as_ref(), error)),
         };
         let now = self.clock.now();
         match (response.status, known) {
             (StatusCode::NOT_MODIFIED, Some(head)) => {
-                let head = Arc::new(freshened(&head, &response.headers, now, &spec.lifetimes));
-                self.cache.show_head(spec.key, Arc::clone(&head));
+                let head = Arc::new(freshened(&head, birth, &response.headers, now, &spec.lifetimes));
+                let is_outdated = self.is_outdated(spec, &head.stamp);
+                if !is_outdated {
+                    self.cache.show_head(spec.key, Arc::clone(&head));
+                }
                 landing.land(stored(&head, None, FetchCost { waited: response.waited }));
+                if is_outdated {
+                    return;
+                }
                 // Who comes while it is written asks for himself: the answer may be one that each must validate.
                 drop(landing);
                 if self.cache.hot_head(spec.key).is_some() {
@@ -261,13 +277,13 @@ impl Sources {
             }
             (StatusCode::NOT_FOUND | StatusCode::GONE, _) => {
                 self.cache.remove(spec.key).await;
-                landing.land(self.absent(spec, response, now).await);
+                landing.land(self.absent(spec, birth, response, now).await);
             }
-            (StatusCode::OK, known) => self.take_in(spec, response, known, landing).await,
+            (StatusCode::OK, known) => self.take_in(spec, birth, response, known, landing).await,
             (status, _) => {
                 let why = if status.is_redirection() { WhyOriginal::Redirect } else { WhyOriginal::Status };
                 if !is_passing(status) {
-                    self.not_kept(spec, why).await;
+                    self.not_kept(spec, birth, why).await;
                 }
                 landing.land(Obtained::Direct(DirectResponse::new(response, why)));
             }
@@ -277,23 +293,25 @@ impl Sources {
     async fn take_in(
         &self,
         spec: &SourceSpec,
+        birth: Generation,
         mut response: OriginResponse,
         known: Option<Arc<SourceHead>>,
         mut landing: Landing<Obtained>,
     ) {
         let head = match read_head(&mut response).await {
             Ok(head) => head,
-            Err(error) => return landing.land(self.failed(spec, known.as_ref(), error)),
+            Err(error) => return landing.land(self.failed(spec, birth, known.as_ref(), error)),
         };
         match self.sort(spec, &response, &head).await {
             Ok(admitted) => {
-                let intake = Intake { sources: self, spec, known: known.as_ref(), landing };
+                let stamp = Stamp::of(birth, &response.headers);
+                let intake = Intake { sources: self, spec, known: known.as_ref(), stamp, landing };
                 intake.run(response, admitted).await;
             }
             Err(why) => {
                 // What is stored is not what the URL gives any more, unless only memory was lacking.
                 if why != WhyOriginal::Busy {
-                    self.not_kept(spec, why).await;
+                    self.not_kept(spec, birth, why).await;
                 }
                 landing.land(Obtained::Direct(DirectResponse::new(response, why)));
             }
@@ -301,12 +319,18 @@ impl Sources {
     }
 
     /// Remembers a failure for a moment; a stale original stands in where it may (RFC 9111, 4.2.4).
-    pub(super) fn failed(&self, spec: &SourceSpec, known: Option<&Arc<SourceHead>>, error: FetchError) -> Obtained {
+    pub(super) fn failed(
+        &self,
+        spec: &SourceSpec,
+        birth: Generation,
+        known: Option<&Arc<SourceHead>>,
+        error: FetchError,
+    ) -> Obtained {
         tracing::warn!(site = &*spec.site, url = %spec.url, %error, "an origin gave no answer");
         // A busy edge is not the origin's failure.
         if error != FetchError::Busy {
             let until = self.clock.now().plus(self.origins.limits().failure_ttl.0);
-            self.remembered.failed(spec.key, error.clone(), until);
+            self.remembered.failed(spec.key, birth, error.clone(), until);
         }
         stand_in(known, error)
     }
@@ -319,27 +343,40 @@ impl Sources {
 
     /// What the URL gives is not kept: what was stored of it does not stand in any more. Where the visitor's own answer
     /// showed an image, it is not asked for again in the cache's name for a moment.
-    async fn not_kept(&self, spec: &SourceSpec, why: WhyOriginal) {
+    async fn not_kept(&self, spec: &SourceSpec, birth: Generation, why: WhyOriginal) {
         self.cache.remove(spec.key).await;
         if spec.url_kind == UrlKind::Any {
-            self.remember_not_kept(spec, why);
+            self.remember_not_kept(spec, birth, why);
         }
     }
 
     /// Remembers that an original is not kept.
-    pub(super) fn remember_not_kept(&self, spec: &SourceSpec, why: WhyOriginal) {
+    pub(super) fn remember_not_kept(&self, spec: &SourceSpec, birth: Generation, why: WhyOriginal) {
         let ttl = if why == WhyOriginal::TooLarge { self.too_large_ttl } else { self.origins.limits().not_found_ttl.0 };
-        self.remembered.not_kept(spec.key, why, self.clock.now().plus(ttl));
+        self.remembered.not_kept(spec.key, birth, why, self.clock.now().plus(ttl));
     }
 
-    async fn absent(&self, spec: &SourceSpec, response: OriginResponse, now: UnixSeconds) -> Obtained {
+    async fn absent(
+        &self,
+        spec: &SourceSpec,
+        birth: Generation,
+        response: OriginResponse,
+        now: UnixSeconds,
+    ) -> Obtained {
         let (absent, rest) = read_absent(response, now, self.origins.limits().not_found_ttl.0).await;
         let absent = Arc::new(absent);
-        self.remembered.absent(spec.key, &absent);
+        self.remembered.absent(spec.key, birth, &absent);
         match rest {
             Some(response) => Obtained::Direct(DirectResponse::new(response, WhyOriginal::Status)),
             None => Obtained::Absent(absent),
         }
+    }
+
+    /// Whether what came from the origin must not be stored: it was purged meanwhile, or somebody who asked after another
+    /// purge has been quicker.
+    pub(super) fn is_outdated(&self, spec: &SourceSpec, stamp: &Stamp) -> bool {
+        self.cache.purges().standing(spec.name(), stamp) == Standing::Gone
+            || self.cache.hot_head(spec.key).is_some_and(|head| stamp.birth < head.stamp.birth)
     }
 
     fn has_body(&self, spec: &SourceSpec, head: &SourceHead) -> bool {
@@ -358,6 +395,12 @@ fn stored(head: &Arc<SourceHead>, standing_in: Option<FetchError>, cost: FetchCo
 
 fn stand_in(known: Option<&Arc<SourceHead>>, error: FetchError) -> Obtained {
     match known.filter(|head| !head.facts.freshness.must_revalidate) {
+        // What was purged softly is shown as what it is: stale.
+        Some(head) if head.purged_at.is_some() => {
+            let facts = SourceFacts { freshness: head.freshness(), ..head.facts.clone() };
+            let head = Arc::new(SourceHead { facts, ..(**head).clone() });
+            stored(&head, Some(error), FetchCost::default())
+        }
         Some(head) => stored(head, Some(error), FetchCost::default()),
         None => Obtained::Failed(error),
     }

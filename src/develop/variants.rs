@@ -16,6 +16,7 @@ use crate::{
     cache::{
         key::CacheKey,
         object::{Make, Scored, SourceHead, StoredBody, StoredVariant, Variant, Verdict},
+        purge::Standing,
         tiers::Cache,
     },
     clock::Clock,
@@ -152,6 +153,7 @@ impl Developer {
         version: Option<SourceVersion>,
     ) -> Option<Waiting<Developed>> {
         let key = work_key(job.spec.key, version, &job.transform, job.candidates);
+        let key = self.cache.purges().key_of_work(job.spec.name(), key);
         match self.flights.join(key, self.clock.now()) {
             Joined::UnderWay(waiting) => Some(waiting),
             Joined::Apart | Joined::Resting(_) => None,
@@ -497,6 +499,10 @@ impl Developer {
 
     /// Shows a variant to all who ask, and puts it down to be saved.
     fn show(&self, job: &Job, head: &SourceHead, format: OutputFormat, variant: StoredVariant, made: &mut Made) {
+        if self.cache.purges().standing(job.spec.name(), &head.stamp) == Standing::Gone {
+            // Nobody will look for it.
+            return;
+        }
         let key = variant_key(job.spec.key, head.version, &job.transform, format);
         self.cache.show_variant(key, variant.clone());
         made.0.push((head.version, format, variant));
@@ -543,7 +549,7 @@ impl Developer {
 
     /// Remembers for a while that a source cannot be developed, whatever is asked of it.
     async fn remember(&self, job: &Job, source: &WholeSource, why: WhyOriginal) -> Developed {
-        let current = self.cache.head(job.spec.key, || job.spec.name().text()).await;
+        let current = self.cache.head(job.spec.key, job.spec.name()).await;
         // A verdict on what has been replaced or removed meanwhile is of no use.
         if let Some(current) = current.filter(|current| current.version == source.head.version) {
             let until = self.clock.now().plus(self.undevelopable_ttl);

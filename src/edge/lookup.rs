@@ -90,8 +90,8 @@ pub(super) enum Found {
 
 /// Looks in memory, then on disk.
 pub(super) async fn find(cache: &Cache, wanted: &Wanted<'_>, now: UnixSeconds) -> Found {
-    let Some(head) = cache.head(wanted.key, || wanted.name.text()).await else { return Found::Nothing };
-    if !head.facts.freshness.is_fresh(now) {
+    let Some(head) = cache.head(wanted.key, wanted.name).await else { return Found::Nothing };
+    if !head.freshness().is_fresh(now) {
         return Found::Source;
     }
     find_made(cache, wanted, head, now).await

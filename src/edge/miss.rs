@@ -273,7 +273,7 @@ impl Miss<'_> {
             // That nothing is to be made of it is known of this version too, or it was said of another.
             Developed::Original(_) => {
                 let cache = &self.edge.cache;
-                let head = cache.head(self.wanted.key, || self.wanted.name.text()).await;
+                let head = cache.head(self.wanted.key, self.wanted.name).await;
                 match head.filter(|head| head.version == version) {
                     Some(head) => {
                         matches!(find_made(cache, self.wanted, head, self.visit.now).await, Found::Original(..))

@@ -11,11 +11,14 @@ use super::{
     transform::{Animation, Fit, Gravity, Metadata, Quality, Rotation, Transform},
 };
 use crate::{
-    cache::key::{CacheKey, KeyHasher},
+    cache::{
+        key::{CacheKey, KeyHasher},
+        purge::Generation,
+    },
     image::format::OutputFormat,
 };
 
-/// One content of a source: the first 128 bits of its BLAKE3 hash.
+/// One content of a source: the first 128 bits of its BLAKE3 hash; after a hard purge of the source, of that and the purge.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SourceVersion(pub [u8; 16]);
 
@@ -24,6 +27,16 @@ impl SourceVersion {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self::from_hash(blake3::hash(bytes))
+    }
+
+    /// What the same bytes are after a hard purge: other content, as far as the cache is concerned, so that what was made
+    /// before is made anew.
+    #[must_use]
+    pub fn after(self, purge: Generation) -> Self {
+        if purge == Generation::default() {
+            return self;
+        }
+        Self::of(&[&self.0[..], &purge.0.to_le_bytes()].concat())
     }
 
     /// The version whose bytes have this hash.
@@ -379,6 +392,15 @@ mod tests {
         let cut = Transform { height: Some(600), fit: Fit::Cover, ..asked(800) };
         assert_ne!(names(&cut, (800, 600)).pixels, larger.pixels);
         assert_ne!(size_names("shop", "/b.jpg", &asked(5_000), Some((800, 600))).pixels, larger.pixels);
+    }
+
+    #[test]
+    fn the_same_bytes_are_another_version_after_each_hard_purge() {
+        let version = SourceVersion::of(b"x");
+        assert_eq!(version.after(Generation(0)), version);
+        assert_ne!(version.after(Generation(1)), version);
+        assert_ne!(version.after(Generation(1)), version.after(Generation(2)));
+        assert_ne!(version.after(Generation(1)), SourceVersion::of(b"y").after(Generation(1)));
     }
 
     #[test]

@@ -84,16 +84,16 @@ impl Ledger {
         Ok(revoked)
     }
 
-    /// Whose key this is, unless it was revoked.
+    /// Whose key this is, and its public name, unless it was revoked.
     ///
     /// # Errors
     /// [`LedgerError::Unavailable`]
-    pub async fn account_of_key(&self, hash: &KeyHash) -> Result<Option<AccountId>, LedgerError> {
-        let row = sqlx::query("SELECT account FROM api_key WHERE hash = ? AND revoked IS NULL")
+    pub async fn account_of_key(&self, hash: &KeyHash) -> Result<Option<(AccountId, String)>, LedgerError> {
+        let row = sqlx::query("SELECT account, id FROM api_key WHERE hash = ? AND revoked IS NULL")
             .bind(hash.as_slice())
             .fetch_optional(&self.readers)
             .await?;
-        row.map(|row| parsed(row.try_get("account")?)).transpose()
+        row.map(|row| Ok((parsed(row.try_get("account")?)?, row.try_get("id")?))).transpose()
     }
 }
 

@@ -1,9 +1,10 @@
 //! The ledger's store: SQLite in WAL mode. What [`crate::billing`] decides is kept here, every change in one
-//! transaction: accounts, sites, balances and transfers, what was counted and charged, and who may ask. One writer at a
-//! time, many readers.
+//! transaction: accounts, sites, balances and transfers, what was counted and charged, who may ask, and who did what. One
+//! writer at a time, many readers.
 
 mod accounts;
 mod allocations;
+mod audit;
 mod books;
 mod charges;
 mod counted;
@@ -28,6 +29,7 @@ mod verify;
 mod views;
 mod windows;
 
+pub use audit::{AuditEvent, AuditFilter, AuditView, MAX_AGE, MAX_EVENTS};
 pub use charges::{Charged, VariantCharge, price};
 pub use counters::{Counted, Posted};
 pub use error::LedgerError;

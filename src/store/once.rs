@@ -49,12 +49,16 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::KeyReused`], and what `work` gives: then nothing is written, and the key is free.
-    pub(super) async fn once<T: Serialize + DeserializeOwned>(
+    pub(super) async fn once<T, E>(
         &self,
         once: Option<&Once>,
         now: Timestamp,
-        work: impl AsyncFnOnce(&mut Books<'_>, &Request) -> Result<T, LedgerError>,
-    ) -> Result<T, LedgerError> {
+        work: impl AsyncFnOnce(&mut Books<'_>, &Request) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        T: Serialize + DeserializeOwned,
+        E: From<LedgerError>,
+    {
         let request = Request::new(once)?;
         // There is one writer: whoever comes second with a key finds the first one's answer.
         let mut books = self.begin().await?;

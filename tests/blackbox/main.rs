@@ -29,6 +29,7 @@ mod operations_on_pictures;
 mod optimize;
 mod options;
 mod passthrough;
+mod purge;
 mod refinement;
 mod relayed;
 mod requests;

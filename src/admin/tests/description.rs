@@ -51,6 +51,8 @@ async fn every_route_is_described_and_no_other() {
         "put /sites/{id}/allocation",
         "delete /sites/{id}/allocation",
         "get /sites/{id}/usage",
+        "post /sites/{id}/purge",
+        "get /audit",
         "post /estimate",
         "get /test-clock",
         "post /test-clock",

@@ -13,7 +13,7 @@ async fn a_key_opens_its_account_until_it_is_revoked() {
     let store = Store::furnished().await;
     let made = key("k1", "acme", "2026-02-01T00:00:00Z");
     store.ledger.add_key(&made, &[1; 32]).await.unwrap();
-    assert_eq!(store.ledger.account_of_key(&[1; 32]).await.unwrap(), Some(acme()));
+    assert_eq!(store.ledger.account_of_key(&[1; 32]).await.unwrap(), Some((acme(), "k1".to_owned())));
     assert_eq!(store.ledger.account_of_key(&[2; 32]).await.unwrap(), None);
     let at = time("2026-02-02T00:00:00Z");
     let revoked = store.ledger.revoke_key(&acme(), "k1", at).await.unwrap();
@@ -50,7 +50,7 @@ async fn nobody_revokes_another_accounts_key() {
     store.ledger.add_key(&key("k1", "acme", "2026-02-01T00:00:00Z"), &[1; 32]).await.unwrap();
     let refused = store.ledger.revoke_key(&beta, "k1", start()).await.unwrap_err();
     assert!(matches!(refused, LedgerError::NoSuchKey(id) if id == "k1"));
-    assert_eq!(store.ledger.account_of_key(&[1; 32]).await.unwrap(), Some(acme()));
+    assert_eq!(store.ledger.account_of_key(&[1; 32]).await.unwrap(), Some((acme(), "k1".to_owned())));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod allocations;
+mod audit;
 mod grants;
 mod histories;
 mod keys;

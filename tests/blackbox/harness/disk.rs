@@ -13,8 +13,8 @@ pub(crate) fn entries(data_dir: &Path) -> Vec<PathBuf> {
     let cache = data_dir.join("cache");
     let mut files = Vec::new();
     collect(&cache, &mut files);
-    let is_own = |file: &PathBuf| *file == cache.join("lock") || *file == cache.join("index");
-    files.retain(|file| !file.starts_with(cache.join("tmp")) && !is_own(file));
+    let others = ["lock", "index", "purges", "purges.new"].map(|name| cache.join(name));
+    files.retain(|file| !file.starts_with(cache.join("tmp")) && !others.contains(file));
     files.sort();
     files
 }
