@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use super::purge::Stamp;
 use crate::{http::freshness::Freshness, image::why_original::WhyOriginal, request::key::SourceVersion};
 
 /// Bodies up to this many bytes stand in one entry with their head, and are read with it in one call.
@@ -28,6 +29,9 @@ pub struct ResponseHead {
     /// Why it is not developed, where it is an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why_original: Option<WhyOriginal>,
+    /// What purges find it by.
+    #[serde(default)]
+    pub stamp: Stamp,
 }
 
 /// A stored response.
@@ -86,7 +90,8 @@ impl ResponseHead {
     /// Bytes of its fields.
     #[must_use]
     pub fn text_bytes(&self) -> usize {
-        self.fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+        let fields: usize = self.fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        fields + self.stamp.bytes()
     }
 }
 
@@ -131,6 +136,7 @@ mod fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::purge::Generation;
     use crate::http::{freshness::Lifetimes, time::UnixSeconds};
     use http::HeaderValue;
 
@@ -148,6 +154,7 @@ mod tests {
             version: SourceVersion::of(b"x"),
             len: 3,
             why_original: Some(WhyOriginal::Vary),
+            stamp: Stamp::of(Generation(7), &HeaderMap::new()),
         };
         head.fields.append("link", HeaderValue::from_static("</b>"));
         let text = serde_json::to_string(&head).unwrap();

@@ -11,7 +11,7 @@ use url::Url;
 use crate::{
     http::{freshness::Lifetimes, request_directives::RequestDirectives, storability::Credentials},
     origin::fetch::OriginRules,
-    request::key::ResponseName,
+    request::key::{ResponseName, SourceName},
 };
 
 /// A GET on its way to an origin.
@@ -45,6 +45,11 @@ const ASKS_FOR_LESS: [HeaderName; 6] =
 impl Errand {
     pub(super) fn name(&self) -> ResponseName<'_> {
         ResponseName { scope: &self.scope, target: &self.target }
+    }
+
+    /// What purges call it.
+    pub(super) fn purge_name(&self) -> SourceName<'_> {
+        SourceName { scope: &self.scope, source: &self.target }
     }
 
     /// Whether only he can go: what he asks is not the whole, or is not to be stored.

@@ -13,7 +13,10 @@ use super::{
     lookup::{Known, Place},
 };
 use crate::{
-    cache::response::{ResponseHead, Selected, StoredResponse},
+    cache::{
+        purge::{Generation, Stamp, Standing},
+        response::{ResponseHead, Selected, StoredResponse},
+    },
     coalesce::{flights::Landing, handoff::Handoff},
     develop::read_head,
     http::{
@@ -26,6 +29,13 @@ use crate::{
     image::{format::InputFormat, why_original::WhyOriginal},
     origin::{error::FetchError, fetch::OriginResponse},
 };
+
+/// When the origin was asked, and when its answer came.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    birth: Generation,
+    now: UnixSeconds,
+}
 
 /// What came of a fetch, for all who wait for it.
 #[derive(Debug, Clone)]
@@ -45,6 +55,8 @@ pub(super) enum Arrival {
 impl Relay {
     /// Asks the origin, with what is stored as a condition. The landing is dropped when all is stored.
     pub(super) async fn bring(&self, errand: &Errand, known: Option<Known>, landing: Landing<Arrival>) {
+        // Before the origin is asked: what a purge finds under way is older than it.
+        let birth = self.cache.purges().now();
         let mut headers = errand.whole();
         if let Some(known) = &known {
             add_validators(&mut headers, &known.response.head.fields);
@@ -55,14 +67,14 @@ impl Relay {
             Err(error) => self.failed(errand, known, error, landing),
             Ok(response) if response.status == StatusCode::NOT_MODIFIED && known.is_some() => {
                 if let Some(known) = known {
-                    self.validated(errand, known, &response, now, landing).await;
+                    self.validated(errand, known, &response, Asked { birth, now }, landing).await;
                 }
             }
             Ok(response) if is_failure(response.status) && may_stand_in(known.as_ref(), now) => {
                 let error = FetchError::OriginFailed { status: response.status };
                 self.failed(errand, known, error, landing);
             }
-            Ok(response) => self.sort(errand, known, response, now, landing).await,
+            Ok(response) => self.sort(errand, known, response, Asked { birth, now }, landing).await,
         }
     }
 
@@ -90,7 +102,7 @@ impl Relay {
         errand: &Errand,
         known: Known,
         response: &OriginResponse,
-        now: UnixSeconds,
+        Asked { birth, now }: Asked,
         mut landing: Landing<Arrival>,
     ) {
         let Known { place, response: stored } = known;
@@ -99,11 +111,12 @@ impl Relay {
         let status = stored.head.status;
         let freshness = Freshness::validated(status, &fields, &response.headers, now, &errand.lifetimes);
         add_date(&mut fields, now);
-        let head = ResponseHead { fields, freshness, ..stored.head.clone() };
+        let stamp = stored.head.stamp.validated(birth, &response.headers);
+        let head = ResponseHead { fields, freshness, stamp, ..stored.head.clone() };
         let may_be_kept = storable(&exchange(errand, head.status, &head.fields, now), &errand.lifetimes).is_ok();
         let stored = Arc::new(StoredResponse { head, body: stored.body.clone() });
         let selected = Selected::Response(Arc::clone(&stored));
-        let keep = may_be_kept && landing.may_keep();
+        let keep = may_be_kept && landing.may_keep() && !self.is_purged(errand, &stored.head);
         if keep {
             self.cache.show_selected(place.key, selected.clone());
         }
@@ -123,9 +136,10 @@ impl Relay {
         errand: &Errand,
         known: Option<Known>,
         mut response: OriginResponse,
-        now: UnixSeconds,
+        asked: Asked,
         mut landing: Landing<Arrival>,
     ) {
+        let now = asked.now;
         let mut why_original = None;
         if is_worth_a_look(&response) {
             let is_image = match read_head(&mut response).await {
@@ -147,7 +161,14 @@ impl Relay {
             let span = if passes { APART_FOR_A_MOMENT } else { APART };
             return apart(response, landing, now, span, why_original);
         }
-        self.take_in(errand, known, response, now, why_original, landing).await;
+        let stamp = Stamp::of(asked.birth, &response.headers);
+        let draft = self.draft(errand, &response, now, (stamp, why_original)).await;
+        self.take_in(errand, known, response, draft, now, landing).await;
+    }
+
+    /// Whether a hard purge has come over it since the origin was asked.
+    pub(super) fn is_purged(&self, errand: &Errand, head: &ResponseHead) -> bool {
+        self.cache.purges().standing(errand.purge_name(), &head.stamp) == Standing::Gone
     }
 
     /// Why an image is passed through, if it is.

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     cache::{
         object::StoredBody,
+        purge::Stamp,
         response::{ResponseHead, Selected, Selectors, StoredResponse},
     },
     coalesce::{
@@ -50,6 +51,7 @@ pub struct Draft {
     pub freshness: Freshness,
     /// Why it is not developed, where it is an image.
     pub why_original: Option<WhyOriginal>,
+    stamp: Stamp,
     selection: Selection,
 }
 
@@ -81,13 +83,12 @@ impl Relay {
         errand: &Errand,
         known: Option<Known>,
         mut response: OriginResponse,
+        draft: Option<Draft>,
         now: UnixSeconds,
-        why_original: Option<WhyOriginal>,
         mut landing: Landing<Arrival>,
     ) {
-        let Some(draft) = self.draft(errand, &response, now, why_original).await else {
-            return apart(response, landing, now, APART, why_original);
-        };
+        let Some(draft) = draft else { return apart(response, landing, now, APART, None) };
+        let why_original = draft.why_original;
         let needed = first_reservation(&response, self.max_body_bytes);
         if needed > self.max_body_bytes {
             return apart(response, landing, now, APART, why_original);
@@ -116,19 +117,19 @@ impl Relay {
     }
 
     /// What is stored of a response's head; `None` where that cannot be.
-    async fn draft(
+    pub(super) async fn draft(
         &self,
         errand: &Errand,
         response: &OriginResponse,
         now: UnixSeconds,
-        why_original: Option<WhyOriginal>,
+        (stamp, why_original): (Stamp, Option<WhyOriginal>),
     ) -> Option<Draft> {
         let mut fields = storable_fields(&response.headers);
         add_date(&mut fields, now);
         let freshness = Freshness::of(response.status, &response.headers, now, &errand.lifetimes);
         let list = told_apart_by(&response.headers)?;
         let status = response.status;
-        let draft = Draft { status, fields, freshness, why_original, selection: Selection::All };
+        let draft = Draft { status, fields, freshness, why_original, stamp, selection: Selection::All };
         let field_bytes: usize = draft.fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if field_bytes > MAX_FIELD_BYTES {
             return None;
@@ -176,14 +177,15 @@ impl Relay {
     ) {
         self.buffers.shrink(&mut reserved, fill.capacity());
         let bytes = fill.take_whole();
-        let Draft { status, ref fields, freshness, why_original, .. } = fill.facts;
-        let (fields, len) = (fields.clone(), bytes.len() as u64);
-        let head = ResponseHead { status, fields, freshness, version, len, why_original };
+        let Draft { status, ref fields, freshness, why_original, ref stamp, .. } = fill.facts;
+        let (fields, stamp, len) = (fields.clone(), stamp.clone(), bytes.len() as u64);
+        let head = ResponseHead { status, fields, freshness, version, len, why_original, stamp };
         let inline = head.is_inline().then(|| bytes.clone());
         let stored = Arc::new(StoredResponse { head: head.clone(), body: inline });
         let selected = Selected::Response(Arc::clone(&stored));
         let head = Arc::new(head);
-        let may_keep = landing.may_keep() && self.is_current(errand, &fill.facts).await;
+        let is_purged = self.is_purged(errand, &head);
+        let may_keep = landing.may_keep() && !is_purged && self.is_current(errand, &fill.facts).await;
         let place = self.place(errand, &fill.facts);
         if may_keep && stored.body.is_some() {
             self.cache.show_selected(place.key, selected.clone());

@@ -10,7 +10,8 @@ use crate::{
     cache::{
         key::CacheKey,
         object::StoredBody,
-        response::{Selected, StoredResponse},
+        purge::Standing,
+        response::{ResponseHead, Selected, StoredResponse},
     },
     http::vary,
     request::key::body_key,
@@ -51,7 +52,9 @@ impl Relay {
         let selectors = match self.cache.selected(key, || name.text()).await {
             None => return Found::Nothing { flight: key, varies: false },
             Some(Selected::Response(response)) => {
-                return Found::Response(Known { place: Place { key, text: name.text() }, response });
+                let place = Place { key, text: name.text() };
+                let known = self.unless_purged(errand, Known { place, response }).await;
+                return known.map_or(Found::Nothing { flight: key, varies: false }, Found::Response);
             }
             Some(Selected::Varies(selectors)) => selectors,
         };
@@ -59,11 +62,29 @@ impl Relay {
         for list in &selectors.lists {
             let Some(place) = place_of(errand, selectors.salt, list) else { continue };
             flight.get_or_insert(place.key);
-            if let Some(Selected::Response(response)) = self.cache.selected(place.key, || place.text.clone()).await {
-                return Found::Response(Known { place, response });
+            if let Some(Selected::Response(response)) = self.cache.selected(place.key, || place.text.clone()).await
+                && let Some(known) = self.unless_purged(errand, Known { place, response }).await
+            {
+                return Found::Response(known);
             }
         }
         flight.map_or(Found::Untold, |flight| Found::Nothing { flight, varies: true })
+    }
+
+    /// What a soft purge has come over is stale since then; what a hard one has is forgotten.
+    async fn unless_purged(&self, errand: &Errand, known: Known) -> Option<Known> {
+        match self.cache.purges().standing(errand.purge_name(), &known.response.head.stamp) {
+            Standing::Valid => Some(known),
+            Standing::Stale { since } => {
+                let StoredResponse { head, body } = (*known.response).clone();
+                let head = ResponseHead { freshness: head.freshness.expired_at(since), ..head };
+                Some(Known { response: Arc::new(StoredResponse { head, body }), ..known })
+            }
+            Standing::Gone => {
+                self.cache.remove(known.place.key).await;
+                None
+            }
+        }
     }
 
     /// A stored response's body; `None` where the cache has lost it.

@@ -200,7 +200,8 @@ impl Relay {
             Credentials::Authorization => {
                 KeyHasher::new().text("own").bytes(&self.next_number().to_le_bytes()).finish()
             }
-            Credentials::None | Credentials::Cookie => shared,
+            // Who comes after a purge does not join what was begun before it.
+            Credentials::None | Credentials::Cookie => self.cache.purges().key_of_work(errand.purge_name(), shared),
         }
     }
 

@@ -362,3 +362,44 @@ async fn only_if_cached_never_reaches_the_origin() {
     until_hit(&edge, "/a.css").await;
     assert_eq!(edge.get("/a.css").header("cache-control", "only-if-cached").await.text(), STYLE);
 }
+
+#[tokio::test]
+async fn what_passes_through_is_purged_by_url_prefix_key_and_site_hard_or_soft() {
+    let origin = Origin::start().await;
+    let reply = |text: &str| Reply::ok("text/css", text.to_owned()).max_age(600).header("surrogate-key", "theme x");
+    let edge = Edge::start(Setup::of(&origin).set("admin.token", "'the-operators-own-token'")).await;
+    for (number, purge) in [
+        serde_json::json!({"urls": ["/css/a.css"]}),
+        serde_json::json!({"prefixes": ["/css/"]}),
+        serde_json::json!({"keys": ["theme"]}),
+        serde_json::json!({"everything": true}),
+        serde_json::json!({"keys": ["theme"], "mode": "soft"}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        origin.set("/css/a.css", reply("old"));
+        edge.get("/css/a.css").await;
+        let old = until_hit(&edge, "/css/a.css").await;
+        let (new, count) = (format!("new {number}"), origin.count("/css/a.css"));
+        origin.set("/css/a.css", reply(&new));
+        assert_eq!(until_hit(&edge, "/css/a.css").await.body, old.body);
+        edge.post("/sites/shop/purge", purge.clone()).await.json();
+        assert_eq!(edge.get("/css/a.css").await.text(), new, "{purge}");
+        assert_eq!(origin.count("/css/a.css"), count + 1, "{purge}");
+        edge.post("/sites/shop/purge", serde_json::json!({"everything": true})).await.json();
+    }
+}
+
+#[tokio::test]
+async fn what_is_softly_purged_stands_in_for_an_origin_that_fails() {
+    let mut origin = Origin::with("/a.css", style().max_age(600)).await;
+    let edge = Edge::start(Setup::of(&origin).set("admin.token", "'the-operators-own-token'")).await;
+    edge.get("/a.css").await;
+    until_hit(&edge, "/a.css").await;
+    edge.post("/sites/shop/purge", serde_json::json!({"urls": ["/a.css"], "mode": "soft"})).await.json();
+    origin.stop().await;
+    assert_eq!(edge.get("/a.css").await.text(), STYLE);
+    edge.post("/sites/shop/purge", serde_json::json!({"urls": ["/a.css"]})).await.json();
+    assert_eq!(edge.get("/a.css").await.status, StatusCode::BAD_GATEWAY);
+}
