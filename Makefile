@@ -33,7 +33,7 @@ golden: deps ## hold variants against what Pillow, lcms2 and numpy make (python3
 corpora: deps ## feed the engine the odd and broken pictures that others test with (python3, PyPI)
 	tests/corpora/run.sh
 
-fuzz: deps ## fuzz the reading of pictures and options, a minute each (FUZZ_SECONDS; installs cargo-fuzz)
+fuzz: deps ## fuzz the reading of pictures, options and fields, a minute each (FUZZ_SECONDS; installs cargo-fuzz)
 	fuzz/run.sh
 
 cache-scale: deps ## measure the disk cache with up to a million entries (8 GB free in CACHE_SCALE_DIR; as root cold, too)

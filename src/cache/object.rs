@@ -36,6 +36,9 @@ pub struct SourceFacts {
     pub last_modified: Option<String>,
     /// `Cache-Control` for what is made of it.
     pub cache_control: String,
+    /// What the origin says to caches like this one, for others of them on the way to the visitor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cdn_cache_control: Option<String>,
     /// The origin forbids changing it.
     pub no_transform: bool,
 }
@@ -45,7 +48,7 @@ impl SourceFacts {
     #[must_use]
     pub fn text_bytes(&self) -> usize {
         let len = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        self.cache_control.len() + len(&self.etag) + len(&self.last_modified)
+        self.cache_control.len() + len(&self.cdn_cache_control) + len(&self.etag) + len(&self.last_modified)
     }
 }
 
@@ -83,6 +86,16 @@ impl SourceHead {
     pub fn freshness(&self) -> Freshness {
         let freshness = self.facts.freshness;
         self.purged_at.map_or(freshness, |at| freshness.expired_at(at))
+    }
+
+    /// The same, as a visitor is to see it: what a purge has made stale is told to be.
+    #[must_use]
+    pub fn as_purged(self: &Arc<Self>) -> Arc<Self> {
+        if self.purged_at.is_none() {
+            return Arc::clone(self);
+        }
+        let facts = SourceFacts { freshness: self.freshness(), ..self.facts.clone() };
+        Arc::new(Self { facts, ..(**self).clone() })
     }
 
     /// Why it is served as it is, if so, whatever the format.

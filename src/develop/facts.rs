@@ -11,7 +11,7 @@ use crate::{
         purge::Generation,
     },
     http::{
-        cache_control::CacheControl,
+        cache_control::{CacheControl, Source},
         freshness::{Freshness, Lifetimes},
         targeted::CDN_CACHE_CONTROL,
         time::UnixSeconds,
@@ -36,8 +36,9 @@ pub(super) fn facts_of(
         freshness,
         etag: text(headers, &ETAG),
         last_modified: text(headers, &LAST_MODIFIED),
-        cache_control: downstream_cache_control(headers, &freshness),
-        no_transform: CacheControl::of(headers).no_transform,
+        cache_control: downstream_cache_control(headers, &freshness, lifetimes),
+        cdn_cache_control: joined(headers, &CDN_CACHE_CONTROL),
+        no_transform: CacheControl::of(headers).no_transform || CacheControl::for_us(headers).0.no_transform,
     }
 }
 
@@ -55,6 +56,7 @@ pub(super) fn freshened(
     let says_nothing = [CACHE_CONTROL, EXPIRES, CDN_CACHE_CONTROL].iter().all(|name| !headers.contains_key(name));
     if says_nothing {
         fresh.cache_control.clone_from(&head.facts.cache_control);
+        fresh.cdn_cache_control.clone_from(&head.facts.cdn_cache_control);
         fresh.no_transform = head.facts.no_transform;
         let Freshness { received_at, initial_age, .. } = fresh.freshness;
         fresh.freshness = Freshness { received_at, initial_age, ..head.facts.freshness };
@@ -74,15 +76,21 @@ pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// What goes to caches behind us: what the origin said, else the lifetime that we use ourselves.
-fn downstream_cache_control(headers: &HeaderMap, freshness: &Freshness) -> String {
-    let said: Vec<&str> = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok()).collect();
+/// What goes to caches behind us: what the origin said, else the lifetime that we use ourselves, but none that was given to
+/// caches like this one only.
+fn downstream_cache_control(headers: &HeaderMap, freshness: &Freshness, lifetimes: &Lifetimes) -> String {
+    let ours = || match CacheControl::for_us(headers).1 {
+        Source::CacheControl => freshness.lifetime,
+        Source::Targeted => freshness.lifetime.min(lifetimes.default.as_secs()),
+    };
+    joined(headers, &CACHE_CONTROL).unwrap_or_else(|| format!("public, max-age={}", ours()))
+}
+
+/// All lines of a field as one; `None` where there are none, or they are too long to be kept.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let said: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
     let said = said.join(", ");
-    if said.is_empty() || said.len() > MAX_FIELD_BYTES {
-        format!("public, max-age={}", freshness.lifetime)
-    } else {
-        said
-    }
+    (!said.is_empty() && said.len() <= MAX_FIELD_BYTES).then_some(said)
 }
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
@@ -143,6 +151,18 @@ mod tests {
     #[test]
     fn where_the_origin_says_nothing_caches_behind_us_get_our_own_lifetime() {
         assert_eq!(head(&[]).facts.cache_control, "public, max-age=60");
+    }
+
+    #[test]
+    fn what_is_told_to_caches_like_this_one_is_passed_on_and_no_lifetime_for_others() {
+        let long = head(&[("cdn-cache-control", "max-age=900")]).facts;
+        assert_eq!((long.freshness.lifetime, long.cache_control.as_str()), (900, "public, max-age=60"));
+        assert_eq!(long.cdn_cache_control.as_deref(), Some("max-age=900"));
+        let short = head(&[("cdn-cache-control", "max-age=9"), ("cdn-cache-control", "no-transform")]).facts;
+        assert_eq!((short.cache_control.as_str(), short.no_transform), ("public, max-age=9", true));
+        let both = [("cdn-cache-control", "max-age=900"), ("cache-control", "no-store, no-transform")];
+        let both = head(&both).facts;
+        assert_eq!((both.cache_control.as_str(), both.no_transform), ("no-store, no-transform", true));
     }
 
     #[test]

@@ -186,6 +186,15 @@ impl Sources {
         (None, collapsed)
     }
 
+    /// Has an original that is used stale validated meanwhile (RFC 5861, 3), unless somebody is at it. Nobody waits for it.
+    pub fn revalidate(self: &Arc<Self>, spec: SourceSpec) {
+        let key = self.cache.purges().key_of_work(spec.name(), spec.key);
+        if let Joined::First(landing, _) = self.flights.join(key, self.clock.now()) {
+            let sources = Arc::clone(self);
+            tokio::spawn(async move { sources.bring(&spec, landing).await });
+        }
+    }
+
     /// A stored original's bytes.
     pub async fn stored_body(&self, spec: &SourceSpec, version: SourceVersion) -> Option<StoredBody> {
         self.cache.body(body_key(spec.key, version), || spec.name().body_text(version)).await
@@ -194,7 +203,7 @@ impl Sources {
     /// What is stored, to stand in for an answer that broke off (RFC 9111, 4.2.4).
     pub async fn stand_in_for(&self, spec: &SourceSpec, error: FetchError) -> Obtained {
         let known = self.cache.head(spec.key, spec.name()).await;
-        stand_in(known.filter(|head| self.has_body(spec, head)).as_ref(), error)
+        self.stand_in(known.filter(|head| self.has_body(spec, head)).as_ref(), error)
     }
 
     /// Forgets a source, so that it is fetched anew.
@@ -240,7 +249,7 @@ impl Sources {
         }
         match self.remembered.recall(spec.key, self.cache.purges().last(spec.name()), now) {
             Some(Recalled::Answer(answer)) => landing.land(answer),
-            Some(Recalled::Failed(error)) => landing.land(stand_in(known.as_ref(), error)),
+            Some(Recalled::Failed(error)) => landing.land(self.stand_in(known.as_ref(), error)),
             None => self.ask_origin(spec, birth, known, landing).await,
         }
     }
@@ -332,7 +341,18 @@ impl Sources {
             let until = self.clock.now().plus(self.origins.limits().failure_ttl.0);
             self.remembered.failed(spec.key, birth, error.clone(), until);
         }
-        stand_in(known, error)
+        self.stand_in(known, error)
+    }
+
+    /// What is stored, if it may be used although the origin gave no answer (RFC 9111, 4.2.4; RFC 5861, 4).
+    fn stand_in(&self, known: Option<&Arc<SourceHead>>, error: FetchError) -> Obtained {
+        let now = self.clock.now();
+        let Some(head) = known else { return Obtained::Failed(error) };
+        let freshness = head.freshness();
+        if freshness.is_fresh(now) || freshness.may_stand_in(now) {
+            return stored(&head.as_purged(), Some(error), FetchCost::default());
+        }
+        Obtained::Failed(if freshness.must_revalidate { error.while_validating() } else { error })
     }
 
     /// The largest original that can come in.
@@ -391,17 +411,4 @@ const fn is_passing(status: StatusCode) -> bool {
 
 fn stored(head: &Arc<SourceHead>, standing_in: Option<FetchError>, cost: FetchCost) -> Obtained {
     Obtained::Stored(StoredSource { head: Arc::clone(head), standing_in, cost })
-}
-
-fn stand_in(known: Option<&Arc<SourceHead>>, error: FetchError) -> Obtained {
-    match known.filter(|head| !head.facts.freshness.must_revalidate) {
-        // What was purged softly is shown as what it is: stale.
-        Some(head) if head.purged_at.is_some() => {
-            let facts = SourceFacts { freshness: head.freshness(), ..head.facts.clone() };
-            let head = Arc::new(SourceHead { facts, ..(**head).clone() });
-            stored(&head, Some(error), FetchCost::default())
-        }
-        Some(head) => stored(head, Some(error), FetchCost::default()),
-        None => Obtained::Failed(error),
-    }
 }

@@ -22,7 +22,7 @@ use super::{
     vary::Varies,
 };
 use crate::{
-    cache::tiers::Cache,
+    cache::{object::SourceHead, tiers::Cache},
     clock::Clock,
     develop::{Developer, Sources, sizes::Sizes, sources::UrlKind},
     http::{check, forwarding, time::UnixSeconds},
@@ -201,20 +201,46 @@ async fn serve_image(edge: &Arc<Edge>, visit: &Visit<'_>, image: &ImageRequest<'
     }
     match find(&edge.cache, &wanted, visit.now).await {
         Found::Variant(variant, head) => {
-            match deliver::variant(edge, visit, &wanted, context, &variant, &head, Way::HIT).await {
+            let way = way_of_hit(edge, visit, &wanted, image, &head);
+            match deliver::variant(edge, visit, &wanted, context, &variant, &head, way).await {
                 Ok(answer) => return Ok(answer),
                 Err(why) => wanted.only_original = Some(why),
             }
         }
         Found::Original(why, head) => {
-            if let Some(answer) = miss::stored_original(edge, &wanted, context, &head, why, Way::HIT).await {
+            let way = way_of_hit(edge, visit, &wanted, image, &head);
+            if let Some(answer) = miss::stored_original(edge, &wanted, context, &head, why, way).await {
                 return Ok(answer);
             }
         }
         Found::Source | Found::Nothing => {}
     }
+    if wanted.directives.only_if_cached {
+        return Err(Problem::NotCached);
+    }
     let url = visit.site.source_url(&image.source)?;
-    // Whoever asks for it: under a name that is not an image's, others may get a page from the origin.
-    let url_kind = if image.source.is_image_by_name() { UrlKind::Image } else { UrlKind::Any };
-    Miss { edge, visit, wanted: &wanted, context, url, url_kind }.get().await
+    Miss { edge, visit, wanted: &wanted, context, url, url_kind: url_kind(image) }.get().await
+}
+
+/// Whoever asks for it: under a name that is not an image's, others may get a page from the origin.
+fn url_kind(image: &ImageRequest<'_>) -> UrlKind {
+    if image.source.is_image_by_name() { UrlKind::Image } else { UrlKind::Any }
+}
+
+/// How something out of the cache was come by. What is stale and may be used while it is validated is: nobody waits for
+/// that.
+fn way_of_hit(
+    edge: &Arc<Edge>,
+    visit: &Visit<'_>,
+    wanted: &Wanted<'_>,
+    image: &ImageRequest<'_>,
+    head: &SourceHead,
+) -> Way {
+    if head.freshness().is_fresh(visit.now) {
+        return Way::HIT;
+    }
+    if let Ok(url) = visit.site.source_url(&image.source) {
+        edge.sources.revalidate(miss::spec(visit.site, wanted, url, url_kind(image)));
+    }
+    Way::HIT_WHILE_VALIDATED
 }

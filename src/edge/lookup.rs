@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{
-    HeaderMap, HeaderValue,
-    header::{ACCEPT, CACHE_CONTROL},
-};
+use http::{HeaderMap, HeaderValue, header::ACCEPT};
 
 use super::sites::Site;
 use crate::{
@@ -16,7 +13,7 @@ use crate::{
         tiers::Cache,
     },
     config::{Essential, Qualities},
-    http::{cache_control::CacheControl, save_data, time::UnixSeconds},
+    http::{request_directives::RequestDirectives, save_data, time::UnixSeconds},
     image::why_original::WhyOriginal,
     request::{
         self, Candidates, ImageRequest, Transform,
@@ -38,6 +35,8 @@ pub(super) struct Wanted<'a> {
     /// Why the original is wanted, if it is: the client forbids changing it (RFC 9111, 5.2.1.6), or the site is in essential
     /// mode and serves originals then.
     pub(super) only_original: Option<WhyOriginal>,
+    /// What the request says of caching.
+    pub(super) directives: RequestDirectives,
     /// What the site may do.
     pub(super) entitlement: Entitlement,
     /// What is done to the source in the request's own words: what an image size is charged by.
@@ -56,19 +55,21 @@ impl<'a> Wanted<'a> {
         let mut transform = image.transform.clone();
         let Qualities { usual, saving } = site.qualities;
         transform.quality.get_or_insert_with(|| if save_data::is_on(headers) { saving } else { usual });
+        let directives = RequestDirectives::of(headers);
         let accept = headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
         Self {
             name,
             key: name.key(),
             transform,
             candidates: request::negotiate(accept, image.format),
-            only_original: if headers.contains_key(CACHE_CONTROL) && CacheControl::of(headers).no_transform {
+            only_original: if directives.no_transform {
                 Some(WhyOriginal::NoTransform)
             } else if entitlement == Entitlement::Essential && site.essential == Essential::Live {
                 Some(WhyOriginal::Essential)
             } else {
                 None
             },
+            directives,
             entitlement,
             asked: &image.transform,
         }
@@ -82,19 +83,21 @@ pub(super) enum Found {
     Variant(Arc<Variant>, Arc<SourceHead>),
     /// The original is what to serve, for a reason that lasts.
     Original(WhyOriginal, Arc<SourceHead>),
-    /// The source is known, but stale, or the variant is not made yet.
+    /// The source is known, but too stale, or the variant is not made yet.
     Source,
     /// Nothing.
     Nothing,
 }
 
-/// Looks in memory, then on disk.
+/// Looks in memory, then on disk, for what may be used at once: fresh, or stale for so short a time that the origin permits
+/// its use while it is asked.
 pub(super) async fn find(cache: &Cache, wanted: &Wanted<'_>, now: UnixSeconds) -> Found {
     let Some(head) = cache.head(wanted.key, wanted.name).await else { return Found::Nothing };
-    if !head.freshness().is_fresh(now) {
+    let freshness = head.freshness();
+    if !(freshness.is_fresh(now) || freshness.may_serve_while_revalidating(now)) {
         return Found::Source;
     }
-    find_made(cache, wanted, head, now).await
+    find_made(cache, wanted, head.as_purged(), now).await
 }
 
 /// Looks for what was made of a source that may be used.

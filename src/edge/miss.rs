@@ -12,6 +12,7 @@ use super::{
     passthrough::{self, credentials},
     problem::Problem,
     respond::{self, Answer, Context, Way},
+    sites::Site,
 };
 use crate::{
     billing::Entitlement,
@@ -52,6 +53,9 @@ impl Miss<'_> {
         }
         self.watermark()?;
         let spec = self.spec();
+        if self.wanted.directives.no_store {
+            return self.unstored(&spec).await;
+        }
         for _ in 0..ATTEMPTS {
             let (obtained, collapsed) = self.edge.sources.obtain(&spec).await;
             if let Some(answer) = self.answer(&spec, obtained, collapsed).await? {
@@ -60,6 +64,19 @@ impl Miss<'_> {
             self.edge.sources.forget(&spec).await;
         }
         Err(FetchError::Broken { cause: "the stored original could not be read".to_owned() }.into())
+    }
+
+    /// The visitor wants nothing of this stored (RFC 9111, 5.2.1.5): he gets the original, asked for once for him alone.
+    async fn unstored(&self, spec: &SourceSpec) -> Result<Answer, Problem> {
+        if self.url_kind == UrlKind::Any && self.visit.site.is_on_origin(&spec.url) {
+            return passthrough::forward_for_user(self.edge, self.visit, spec.url.clone(), WhyOriginal::NoStore).await;
+        }
+        let mut response = self.edge.origins.fetch_image(&spec.rules, spec.url.clone(), &Validators::default()).await?;
+        response.unhurried();
+        let origin_ms = Some(response.waited.as_secs_f64() * 1e3);
+        let way = Way { handling: Handling::Bypass, origin_ms, ..FORWARDED };
+        let why = why_direct(&response, WhyOriginal::NoStore);
+        Ok(respond::direct(self.context, response, Some(why), way))
     }
 
     /// Answers with what came of asking for the original; `None` where the cache turned out not to have it.
@@ -94,17 +111,7 @@ impl Miss<'_> {
     }
 
     pub(super) fn spec(&self) -> SourceSpec {
-        let site = self.visit.site;
-        SourceSpec {
-            site: Arc::clone(&site.id),
-            scope: Arc::clone(&site.scope),
-            source: self.wanted.name.source.into(),
-            key: self.wanted.key,
-            url: self.url.clone(),
-            url_kind: self.url_kind,
-            rules: Arc::clone(&site.rules),
-            lifetimes: site.lifetimes,
-        }
+        spec(self.visit.site, self.wanted, self.url.clone(), self.url_kind)
     }
 
     /// What may not be kept goes straight to the first who takes it; the others ask for themselves, and those whom the
@@ -289,6 +296,20 @@ impl Miss<'_> {
 
 const FORWARDED: Way =
     Way { handling: Handling::Miss, outcome: Outcome::Miss, collapsed: false, origin_ms: None, stages: None };
+
+/// Which original is wanted.
+pub(super) fn spec(site: &Site, wanted: &Wanted<'_>, url: Url, url_kind: UrlKind) -> SourceSpec {
+    SourceSpec {
+        site: Arc::clone(&site.id),
+        scope: Arc::clone(&site.scope),
+        source: wanted.name.source.into(),
+        key: wanted.key,
+        url,
+        url_kind,
+        rules: Arc::clone(&site.rules),
+        lifetimes: site.lifetimes,
+    }
+}
 
 /// An original out of the cache; `None` where the cache does not have its bytes.
 pub(super) async fn stored_original(

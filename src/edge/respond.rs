@@ -79,6 +79,8 @@ impl Way {
     /// From the cache.
     pub(super) const HIT: Self =
         Self { handling: Handling::Hit, outcome: Outcome::Hit, collapsed: false, origin_ms: None, stages: None };
+    /// From the cache, stale, while the origin is asked.
+    pub(super) const HIT_WHILE_VALIDATED: Self = Self { outcome: Outcome::Stale, ..Self::HIT };
 }
 
 /// A head and body, and what is told of them.
@@ -91,7 +93,7 @@ pub(super) fn variant(context: Context<'_>, variant: &Variant, head: &SourceHead
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     headers.insert(ETAG, variant.etag.clone());
     let freshness = &head.facts.freshness;
-    headers.insert(CACHE_CONTROL, cache_control(&head.facts, context.site, way, None));
+    insert_cache_control(&mut headers, &head.facts, context.site, way, None);
     headers.insert(AGE, freshness.age(context.now).into());
     headers.insert(CACHE_STATUS, cache_status(context, way, Some(freshness), format.name()));
     headers.insert(SERVER_TIMING, server_timing(way, Delivered::Variant(format)));
@@ -255,7 +257,7 @@ fn original_headers(context: Context<'_>, facts: &SourceFacts, why: WhyOriginal,
     if let Some(fields) = context.varies.fields() {
         headers.insert(VARY, fields);
     }
-    headers.insert(CACHE_CONTROL, cache_control(facts, context.site, way, Some(why)));
+    insert_cache_control(&mut headers, facts, context.site, way, Some(why));
     // The short lifetime of a stand-in counts from now: an age would use it up before it begins.
     if !why.is_passing() {
         headers.insert(AGE, facts.freshness.age(context.now).into());
@@ -274,16 +276,31 @@ pub(super) fn told(way: Way, outcome: Outcome, delivered: Delivered) -> Told {
 }
 
 /// What the origin said; a short lifetime for what the next view may get better, or what stands in for an origin that failed.
-fn cache_control(facts: &SourceFacts, site: &Site, way: Way, why: Option<WhyOriginal>) -> HeaderValue {
+fn insert_cache_control(headers: &mut HeaderMap, facts: &SourceFacts, site: &Site, way: Way, why: Option<WhyOriginal>) {
+    if let Some(ours) = own_cache_control(facts, site, way, why) {
+        headers.insert(CACHE_CONTROL, ours);
+        return;
+    }
+    let said = HeaderValue::from_str(&facts.cache_control);
+    headers.insert(CACHE_CONTROL, said.unwrap_or_else(|_| HeaderValue::from_static("no-cache")));
+    // Other caches that work in the origin's name may stand before this one (RFC 9213, 3).
+    if let Some(said) = facts.cdn_cache_control.as_ref().and_then(|said| HeaderValue::from_str(said).ok()) {
+        headers.insert(CDN_CACHE_CONTROL, said);
+    }
+}
+
+/// What goes in place of the origin's word.
+fn own_cache_control(facts: &SourceFacts, site: &Site, way: Way, why: Option<WhyOriginal>) -> Option<HeaderValue> {
     if why == Some(WhyOriginal::Essential) {
-        return max_age(ESSENTIAL_TTL_SECONDS.min(facts.freshness.lifetime));
+        return Some(max_age(ESSENTIAL_TTL_SECONDS.min(facts.freshness.lifetime)));
     }
     // Another client may not forbid what this one did.
     let is_clients_wish = why == Some(WhyOriginal::NoTransform) && !facts.no_transform;
-    if is_clients_wish || why.is_some_and(WhyOriginal::is_passing) || way.outcome == Outcome::Stale {
-        return passing_cache_control(site, facts.freshness.lifetime);
+    let stands_in = way.outcome == Outcome::Stale && way.handling != Handling::Hit;
+    if is_clients_wish || why.is_some_and(WhyOriginal::is_passing) || stands_in {
+        return Some(passing_cache_control(site, facts.freshness.lifetime));
     }
-    HeaderValue::from_str(&facts.cache_control).unwrap_or_else(|_| HeaderValue::from_static("no-cache"))
+    None
 }
 
 fn passing_cache_control(site: &Site, lifetime: u64) -> HeaderValue {

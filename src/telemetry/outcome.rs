@@ -9,7 +9,7 @@ pub enum Outcome {
     Hit,
     /// A variant that was made, or validated, for this request.
     Miss,
-    /// A variant or original that had expired, its origin having failed.
+    /// A variant or original that had expired: its origin failed, or is being asked meanwhile.
     Stale,
     /// An original where a variant was asked for.
     Original,

@@ -58,6 +58,12 @@ impl Edge {
     pub(crate) async fn set_clock(&self, now: &str) {
         self.post("/test-clock", json!({"now": now})).await.json();
     }
+
+    /// Lets time pass on the standing clock.
+    pub(crate) async fn pass(&self, seconds: i64) {
+        let now: jiff::Timestamp = self.read("/test-clock").await["now"].as_str().unwrap().parse().unwrap();
+        self.set_clock(&(now + jiff::SignedDuration::from_secs(seconds)).to_string()).await;
+    }
 }
 
 /// A decimal string as a number.

@@ -39,6 +39,11 @@ impl Setup {
         Self::paid(origin, tariff).set("dev.test_clock", "true")
     }
 
+    /// Like [`Self::of`], at a time that stands until a test lets it pass.
+    pub(crate) fn at_standing_time(origin: &Origin) -> Self {
+        Self::of(origin).set("dev.test_clock", "true").set("admin.token", &format!("'{TOKEN}'"))
+    }
+
     /// An account.
     pub(crate) fn account(mut self, id: &str, plan: &str) -> Self {
         self.accounts.push((id.to_owned(), plan.to_owned()));
