@@ -7,10 +7,10 @@ TOOLS += nasm:nasm
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test api-test golden corpora fuzz build release bench cache-scale throughput peers fmt lint clean
+.PHONY: help deps demo test api-test golden corpora conformance fuzz build release bench cache-scale throughput peers fmt lint clean
 
 help: ## say what there is
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: deps ## see it work: an origin with pictures, the edge, and a page to open
 	cargo run --release --locked -- demo
@@ -32,6 +32,9 @@ golden: deps ## hold variants against what Pillow, lcms2 and numpy make (python3
 
 corpora: deps ## feed the engine the odd and broken pictures that others test with (python3, PyPI)
 	tests/corpora/run.sh
+
+conformance: build ## run the public HTTP cache suite, beside nginx (node, npm, apt-get)
+	tests/conformance/run.sh
 
 fuzz: deps ## fuzz the reading of pictures, options and fields, a minute each (FUZZ_SECONDS; installs cargo-fuzz)
 	fuzz/run.sh
