@@ -17,13 +17,18 @@ use crate::{
         time::UnixSeconds,
     },
     image::format::InputFormat,
-    origin::fetch::Validators,
+    origin::fetch::{OriginResponse, Validators},
 };
 
 /// The longest field value that is kept. Longer validators are as none, which only costs a fetch in full.
 const MAX_FIELD_BYTES: usize = 4 * 1024;
 
-/// What the fields of a 200 say.
+/// When the origin was asked for what came just `now`: it may have been made then, and counts as that old (RFC 9111, 4.2.3).
+pub(super) const fn asked_at(response: &OriginResponse, now: UnixSeconds) -> UnixSeconds {
+    now.minus(response.waited)
+}
+
+/// What the fields of a 200 say, asked for at `now`.
 pub(super) fn facts_of(
     input: InputFormat,
     headers: &HeaderMap,

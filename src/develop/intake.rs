@@ -8,7 +8,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
     direct::DirectResponse,
-    facts::{facts_of, is_encoded},
+    facts::{asked_at, facts_of, is_encoded},
     sources::{FetchCost, Obtained, SourceFill, SourceSpec, Sources, UrlKind, WholeSource},
 };
 use crate::{
@@ -61,7 +61,8 @@ impl Sources {
         }
         let reserved = timeout(MEMORY_PATIENCE, self.buffers.reserve(needed)).await.ok().flatten();
         let reserved = reserved.ok_or(WhyOriginal::Busy)?;
-        Ok(Admitted { facts: facts_of(input, &response.headers, self.clock.now(), &spec.lifetimes), reserved })
+        let asked_at = asked_at(response, self.clock.now());
+        Ok(Admitted { facts: facts_of(input, &response.headers, asked_at, &spec.lifetimes), reserved })
     }
 }
 

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{
     direct::DirectResponse,
-    facts::{freshened, validators_of},
+    facts::{asked_at, freshened, validators_of},
     intake::{Intake, read_head},
     remembered::{Absent, Recalled, Remembered, read_absent},
 };
@@ -269,7 +269,8 @@ impl Sources {
         let now = self.clock.now();
         match (response.status, known) {
             (StatusCode::NOT_MODIFIED, Some(head)) => {
-                let head = Arc::new(freshened(&head, birth, &response.headers, now, &spec.lifetimes));
+                let head =
+                    Arc::new(freshened(&head, birth, &response.headers, asked_at(&response, now), &spec.lifetimes));
                 let is_outdated = self.is_outdated(spec, &head.stamp);
                 if !is_outdated {
                     self.cache.show_head(spec.key, Arc::clone(&head));

@@ -89,7 +89,7 @@ impl Relaying<'_> {
 fn way_of(how: How) -> Way {
     match how {
         How::Fresh => Way::HIT,
-        How::WhileRevalidating => Way { outcome: Outcome::Stale, ..Way::HIT },
+        How::WhileRevalidating => Way::HIT_WHILE_VALIDATED,
         How::InsteadOfError => Way { handling: Handling::Stale, outcome: Outcome::Stale, ..Way::HIT },
         How::Validated(forwarded) => way_forwarded(forwarded),
     }

@@ -21,6 +21,12 @@ impl UnixSeconds {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// The time `span` earlier; parts of a second do not count.
+    #[must_use]
+    pub const fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(span.as_secs()))
+    }
+
     /// The time `span` later; parts of a second do not count.
     #[must_use]
     pub const fn plus(self, span: Duration) -> Self {

@@ -1,9 +1,12 @@
 //! Whose word on lifetimes holds: the origin's to all, its word to caches like this one (RFC 9213), the site's bounds; and
 //! what one answer from the origin makes fresh.
 
+use std::time::{Duration, Instant};
+
+use futures_util::future::join;
 use reqwest::{Method, StatusCode};
 
-use crate::harness::{Answer, CHROMIUM, Edge, Origin, Reply, Setup, pictures};
+use crate::harness::{Answer, CHROMIUM, Edge, Gate, Origin, Reply, Setup, pictures, until};
 
 fn coffee(fields: &[(&str, &str)]) -> Reply {
     let picture = Reply::jpeg(pictures::demo("coffee.jpg")).timeless();
@@ -96,6 +99,20 @@ async fn a_variant_is_known_by_its_tag_and_by_no_date() {
     let tagged =
         edge.get("/coffee.jpg").accept(CHROMIUM).header("range", "bytes=0-9").header("if-range", &whole.etag());
     assert_eq!(tagged.await.status, StatusCode::PARTIAL_CONTENT);
+}
+
+#[tokio::test]
+async fn the_time_that_an_answer_took_counts_to_its_age() {
+    let slow = Gate::closed();
+    let origin = Origin::with("/coffee.jpg", coffee(&[("cache-control", "max-age=60")]).behind(&slow)).await;
+    let edge = Edge::start(Setup::at_standing_time(&origin)).await;
+    let asked = Instant::now();
+    let opened = async {
+        until("the answer is late", async || asked.elapsed() > Duration::from_millis(1_500)).await;
+        slow.open();
+    };
+    let (first, ()) = join(get(&edge), opened).await;
+    assert!(first.field("age").parse::<u64>().unwrap() >= 1, "{first:?}");
 }
 
 #[tokio::test]

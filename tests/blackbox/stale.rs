@@ -2,6 +2,7 @@
 //! RFC 5861), and what requests may ask of the cache.
 
 use reqwest::StatusCode;
+use serde_json::json;
 
 use crate::harness::{Answer, CHROMIUM, Edge, Gate, Origin, Reply, Setup, pictures, until, until_some};
 
@@ -72,6 +73,21 @@ async fn new_content_takes_the_place_of_what_was_served_meanwhile() {
     .await;
     assert_eq!(new.picture().size(), (640, 427));
     assert_eq!(origin.count("/coffee.jpg"), 2);
+}
+
+#[tokio::test]
+async fn what_a_soft_purge_has_made_stale_is_served_while_it_is_validated() {
+    let origin = Origin::with("/coffee.jpg", coffee("max-age=600, stale-while-revalidate=30")).await;
+    let edge = Edge::start(Setup::at_standing_time(&origin)).await;
+    let first = get(&edge).await;
+    edge.pass(100).await;
+    edge.post("/sites/shop/purge", json!({ "everything": true, "mode": "soft" })).await.json();
+    edge.pass(5).await;
+    let stale = get(&edge).await;
+    assert_eq!((&stale.body, stale.field("age").as_str()), (&first.body, "105"));
+    assert_eq!(stale.field("cache-status"), "lightmeter; hit; ttl=-5; detail=avif");
+    until_fresh(&edge).await;
+    assert_eq!((origin.count("/coffee.jpg"), edge.encodes().await), (2, 1));
 }
 
 #[tokio::test]
