@@ -6,7 +6,7 @@ use http::{HeaderMap, header::CACHE_CONTROL};
 
 use super::{
     list::{members, name_and_value},
-    targeted,
+    surrogate, targeted,
 };
 
 /// The largest number of seconds kept; larger ones saturate (RFC 9111, 1.2.2).
@@ -63,10 +63,11 @@ impl CacheControl {
         found
     }
 
-    /// What the origin says to this cache: in `CDN-Cache-Control` where that is valid and not empty, else in `Cache-Control`.
+    /// What the origin says to this cache: in `CDN-Cache-Control` where that is valid and not empty, else in
+    /// `Surrogate-Control` where something there is for it, else in `Cache-Control`.
     #[must_use]
     pub fn for_us(headers: &HeaderMap) -> (Self, Source) {
-        match targeted::read(headers) {
+        match targeted::read(headers).or_else(|| surrogate::read(headers)) {
             Some(control) => (control, Source::Targeted),
             None => (Self::of(headers), Source::CacheControl),
         }

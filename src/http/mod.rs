@@ -1,5 +1,5 @@
-//! The rules of HTTP that the edge follows, as pure functions. Caching (RFC 9111): `cache_control` and `targeted` (what the
-//! origin says, to all or to caches like this one), `request_directives` (what the visitor says), `storability` (what is
+//! The rules of HTTP that the edge follows, as pure functions. Caching (RFC 9111): `cache_control`, `targeted` and `surrogate` (what
+//! the origin says, to all or to caches like this one), `request_directives` (what the visitor says), `storability` (what is
 //! kept), `freshness` (for how long), `vary` (for whom), `update` (which fields, and what a 304 changes), `invalidation`
 //! (what a change drops), `cache_status` (what was done, RFC 9211). Beside it `conditional` and `range` (RFC 9110),
 //! `forwarding` (hop-by-hop fields, `Via`, `CDN-Loop`) and `check` (what a request must be to be looked at). `save_data` is a
@@ -18,6 +18,7 @@ pub mod range;
 pub mod request_directives;
 pub mod save_data;
 pub mod storability;
+pub mod surrogate;
 pub mod targeted;
 pub mod time;
 pub mod update;

@@ -23,7 +23,11 @@ use super::{
     upload,
     url_guard::{AllowedHosts, vet_url},
 };
-use crate::{config, http::forwarding, telemetry::metrics::Metrics};
+use crate::{
+    config,
+    http::{forwarding, surrogate},
+    telemetry::metrics::Metrics,
+};
 
 /// What a site allows its fetches to reach.
 #[derive(Debug, Clone)]
@@ -146,6 +150,7 @@ impl Origins {
             headers.insert(IF_MODIFIED_SINCE, date.clone());
         }
         forwarding::mark_forwarded(&mut headers, &self.name, Version::HTTP_11);
+        surrogate::tell_capability(&mut headers);
 
         let mut url = url;
         for _ in 0..=self.limits.max_redirects {
@@ -189,6 +194,7 @@ impl Origins {
     ) -> Result<OriginResponse, FetchError> {
         forwarding::remove_hop_by_hop(&mut headers);
         forwarding::mark_forwarded(&mut headers, &self.name, Version::HTTP_11);
+        surrogate::tell_capability(&mut headers);
         let pace = Pace::Idle(self.limits.idle_timeout.0);
         self.send(rules, Outgoing { method, url, headers, body, pace, started: Instant::now() }).await
     }
