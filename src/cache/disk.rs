@@ -165,6 +165,12 @@ impl DiskTier {
         self.store.uses.note(key);
     }
 
+    /// Whether a use is noted and not taken account of yet.
+    #[cfg(test)]
+    pub(super) fn has_noted(&self, key: CacheKey) -> bool {
+        self.store.uses.take().any(|noted| noted == key)
+    }
+
     /// Whether every file is known.
     #[must_use]
     pub fn is_known(&self) -> bool {

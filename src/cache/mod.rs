@@ -7,5 +7,7 @@ pub mod key;
 pub mod object;
 pub mod purge;
 pub mod response;
+#[cfg(test)]
+mod small_disk;
 pub mod tiers;
 mod turns;

@@ -1,6 +1,9 @@
 //! The cache as the edge sees it: memory over disk. Memory answers at once, whatever the disk does, and holds what is small
 //! and hot; the disk is asked off the async threads, for a bounded time, and only where its index does not rule the key out.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     path::Path,
     sync::Arc,

@@ -3,10 +3,19 @@
 
 use std::{
     io,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use super::{directory::LEAVES, room::Marks, snapshot::Snapshot, store::Store};
+
+/// How many leaves are looked at at once.
+const THREADS: usize = 8;
+
+/// So many leaves are read first, and tell how many entries the others have.
+const SAMPLE_LEAVES: usize = 32;
 
 /// Goes through the directory until it is done or `stop` is set. What cannot be read stays unknown: it is not counted, and a
 /// miss.
@@ -23,17 +32,16 @@ pub(super) fn scan(store: &Store, stop: &AtomicBool) {
         None => (0..LEAVES as u16).collect(),
     };
     let read = left.len();
-    for leaf in left {
-        if stop.load(Ordering::Relaxed) {
-            return;
+    let (first, rest) = left.split_at(left.len().min(SAMPLE_LEAVES));
+    first.iter().for_each(|leaf| read_leaf_or_say(store, *leaf, snapshot.as_ref(), stop));
+    expect_as_many(store, rest.len());
+    side_by_side(rest, |leaf| {
+        if !stop.load(Ordering::Relaxed) {
+            read_leaf_or_say(store, leaf, snapshot.as_ref(), stop);
         }
-        if let Err(error) = read_leaf(store, leaf, snapshot.as_ref(), stop) {
-            let directory = store.directory().leaf_path(leaf);
-            tracing::warn!(directory = %directory.display(), %error, "the disk cache cannot be read through");
-            store.overlooked.store(true, Ordering::Relaxed);
-        }
-        store.index().survey().leaf_read();
-        keep_within_limit(store);
+    });
+    if stop.load(Ordering::Relaxed) {
+        return;
     }
     keep_within_limit(store);
     store.mark_complete();
@@ -41,10 +49,43 @@ pub(super) fn scan(store: &Store, stop: &AtomicBool) {
     tracing::info!(entries, directories_read = read, "the disk cache is known");
 }
 
+/// Makes room in the index for as many entries in so many leaves as there are in those that are known: once, where growing
+/// step by step would leave half of the memory unused behind, and keep everybody waiting at each step.
+fn expect_as_many(store: &Store, leaves_left: usize) {
+    let mut index = store.index();
+    let leaves_known = (LEAVES as usize).saturating_sub(leaves_left).max(1);
+    let expected = index.len() as usize / leaves_known * leaves_left;
+    index.expect(expected + expected / 32);
+}
+
+/// Does the same to many leaves. A disk that must be asked answers several at once as quickly as one.
+fn side_by_side(leaves: &[u16], work: impl Fn(u16) + Sync) {
+    let next = AtomicUsize::new(0);
+    let take_turns = || {
+        while let Some(leaf) = leaves.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(*leaf);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..THREADS {
+            // Where there can be no more threads, those that there are do it all.
+            let _ = std::thread::Builder::new().name("cache-scan".to_owned()).spawn_scoped(scope, take_turns);
+        }
+        take_turns();
+    });
+}
+
 /// Takes the leaves that are as they were from the snapshot; which are not.
 fn recall(store: &Store, snapshot: &Snapshot, stop: &AtomicBool) -> Vec<u16> {
     store.index().expect(snapshot.len());
-    (0..LEAVES as u16).filter(|leaf| stop.load(Ordering::Relaxed) || !recall_leaf(store, snapshot, *leaf)).collect()
+    let left = Mutex::new(Vec::new());
+    let all: Vec<_> = (0..LEAVES as u16).collect();
+    side_by_side(&all, |leaf| {
+        if stop.load(Ordering::Relaxed) || !recall_leaf(store, snapshot, leaf) {
+            left.lock().unwrap_or_else(PoisonError::into_inner).push(leaf);
+        }
+    });
+    left.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn recall_leaf(store: &Store, snapshot: &Snapshot, leaf: u16) -> bool {
@@ -64,7 +105,17 @@ fn recall_leaf(store: &Store, snapshot: &Snapshot, leaf: u16) -> bool {
     is_as_it_was
 }
 
-fn read_leaf(store: &Store, leaf: u16, snapshot: Option<&Snapshot>, stop: &AtomicBool) -> io::Result<()> {
+fn read_leaf_or_say(store: &Store, leaf: u16, snapshot: Option<&Snapshot>, stop: &AtomicBool) {
+    if let Err(error) = read_leaf(store, leaf, snapshot, stop) {
+        let directory = store.directory().leaf_path(leaf);
+        tracing::warn!(directory = %directory.display(), %error, "the disk cache cannot be read through");
+        store.overlooked.store(true, Ordering::Relaxed);
+    }
+    store.index().survey().leaf_read();
+    keep_within_limit(store);
+}
+
+pub(super) fn read_leaf(store: &Store, leaf: u16, snapshot: Option<&Snapshot>, stop: &AtomicBool) -> io::Result<()> {
     for key in store.directory().keys_in(leaf)? {
         if stop.load(Ordering::Relaxed) {
             break;
@@ -76,7 +127,7 @@ fn read_leaf(store: &Store, leaf: u16, snapshot: Option<&Snapshot>, stop: &Atomi
     Ok(())
 }
 
-/// Nobody waits for this thread: it makes the room that the limit, if it was lowered, asks for.
+/// Nobody waits for these threads: they make the room that the limit, if it was lowered, asks for.
 fn keep_within_limit(store: &Store) {
     // Where it fails the keeper tries again, and says so.
     let _ = store.evict_down_to(|Marks { limit, .. }| limit);

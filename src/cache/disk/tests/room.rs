@@ -74,6 +74,23 @@ fn the_limit_holds_while_most_is_unseen_and_no_more_goes_than_comes() {
 }
 
 #[test]
+fn files_that_are_not_seen_yet_have_their_room() {
+    const ENTRIES: u64 = 400;
+    let dir = tempfile::tempdir().unwrap();
+    let before = open(dir.path(), MIB * 4);
+    (0..ENTRIES).for_each(|number| put(&before, &number.to_string(), b"body"));
+    drop(before);
+    // Nobody makes room in this one.
+    let store = Store::open(dir.path(), ENTRIES * BLOCK).unwrap();
+    for leaf in 0..(directory::LEAVES / 2) as u16 {
+        scan::read_leaf(&store, leaf, None, &AtomicBool::new(false)).unwrap();
+        store.index().survey().leaf_read();
+    }
+    let fit = (0..ENTRIES).take_while(|number| store.put(key(&format!("new {number}")), "", b"", b"body").is_ok());
+    assert!(fit.count() < 100, "there is room beside what is seen, not beside all");
+}
+
+#[test]
 fn an_entry_that_is_forgotten_is_gone_at_once_and_its_file_soon() {
     let dir = tempfile::tempdir().unwrap();
     let tier = open(dir.path(), MIB);

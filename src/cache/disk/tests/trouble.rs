@@ -1,7 +1,8 @@
 //! Disks that are full, fail, or have something else in the place of files.
 
 use super::*;
-use std::{os::unix::fs::FileTypeExt as _, process::Command};
+use crate::cache::small_disk::SmallDisk;
+use std::os::unix::fs::FileTypeExt as _;
 
 #[test]
 fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
@@ -25,31 +26,10 @@ fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
     }
 }
 
-/// A file system of so many bytes of its own, unmounted at the end; `None`, and said so, where this process may not mount.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount(kind: &str, source: &str, options: &str) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let mount = Command::new("mount").args(["-t", kind, "-o", options, source]).arg(dir.path()).output();
-        let is_mounted = mount.is_ok_and(|mount| mount.status.success());
-        if !is_mounted {
-            println!("not put to the test: mounting {kind} takes privileges that there are not");
-        }
-        is_mounted.then(|| Self(dir))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
 #[test]
 fn on_a_full_disk_entries_are_misses_it_is_let_alone_and_recovers_by_itself() {
-    let Some(disk) = SmallDisk::mount("tmpfs", "none", "size=8m") else { return };
-    let dir = disk.0.path().join("cache");
+    let Some(disk) = SmallDisk::in_memory(8 << 20) else { return };
+    let dir = disk.path().join("cache");
     let tier = open(&dir, 1 << 30);
     let body = vec![7; 100_000];
     let mut stored = Vec::new();
@@ -80,10 +60,10 @@ fn on_a_full_disk_entries_are_misses_it_is_let_alone_and_recovers_by_itself() {
 
 #[test]
 fn a_disk_that_others_have_filled_is_used_again_when_there_is_room() {
-    let Some(disk) = SmallDisk::mount("tmpfs", "none", "size=4m") else { return };
-    let dir = disk.0.path().join("cache");
+    let Some(disk) = SmallDisk::in_memory(4 << 20) else { return };
+    let dir = disk.path().join("cache");
     let tier = open(&dir, 1 << 30);
-    let others = disk.0.path().join("others");
+    let others = disk.path().join("others");
     let _ = fs::write(&others, vec![0; 5 << 20]);
     assert!(tier.put(key("a"), "a", b"meta", &[7; 100_000]).is_err());
     fs::remove_file(&others).unwrap();
@@ -97,27 +77,21 @@ fn a_disk_that_others_have_filled_is_used_again_when_there_is_room() {
 
 #[test]
 fn a_disk_that_cannot_be_read_gives_misses() {
-    let image = tempfile::NamedTempFile::new().unwrap();
-    image.as_file().set_len(16 << 20).unwrap();
-    let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(image.path()).status();
-    if !made.is_ok_and(|made| made.success()) {
-        println!("not put to the test: there is no mkfs.ext4");
-        return;
-    }
-    let Some(disk) = SmallDisk::mount("ext4", image.path().to_str().unwrap(), "loop") else { return };
-    let dir = disk.0.path().join("cache");
+    let Some(disk) = SmallDisk::in_file(16 << 20) else { return };
+    let dir = disk.path().join("cache");
     let tier = open(&dir, 1 << 30);
     let names: Vec<_> = (0..50).map(|number| number.to_string()).collect();
     names.iter().for_each(|name| put(&tier, name, &[7; 50_000]));
     rustix::fs::syncfs(File::open(&dir).unwrap()).unwrap();
     // The end of the disk breaks away, and nothing of it is in memory.
-    image.as_file().set_len(2 << 20).unwrap();
-    fs::write("/proc/sys/vm/drop_caches", "3").unwrap();
+    disk.image.as_ref().unwrap().as_file().set_len(2 << 20).unwrap();
+    for name in &names {
+        let file = File::open(path(&dir, name)).unwrap();
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    }
     let cannot_be_read = |name: &&String| {
         File::open(path(&dir, name)).and_then(|mut file| io::copy(&mut file, &mut io::sink())).is_err()
     };
     assert!(names.iter().any(|name| cannot_be_read(&name)), "all of it can be read");
     assert!(names.iter().filter_map(|name| get(&tier, name)).all(|found| found == [7; 50_000]));
-    let failed = (0..10).any(|number| tier.put(key("x"), "x", b"meta", &vec![number; 1_000_000]).is_err());
-    println!("a put failed: {failed}");
 }
