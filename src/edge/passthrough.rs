@@ -29,7 +29,7 @@ use crate::{
     },
     image::{format::InputFormat, why_original::WhyOriginal},
     origin::{error::FetchError, fetch::OriginResponse},
-    request::{ImageRequest, SourceRef},
+    request::{ImageRequest, SourceRef, key::ResponseName},
     telemetry::outcome::Outcome,
 };
 
@@ -74,7 +74,8 @@ pub(super) async fn own(
 async fn invalidate(edge: &Edge, visit: &Visit<'_>, url: &Url, response: &OriginResponse) {
     for changed in invalidated(visit.method, url, response.status, &response.headers) {
         if visit.site.is_on_origin(&changed) {
-            edge.relay.invalidate(&visit.site.scope, visit.site.charged_name(changed.as_str())).await;
+            let target = visit.site.charged_name(changed.as_str());
+            edge.relay.invalidate(ResponseName { scope: &visit.site.scope, host: visit.host, target }).await;
         }
     }
 }

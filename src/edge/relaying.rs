@@ -65,6 +65,7 @@ impl Relaying<'_> {
         Errand {
             site: Arc::clone(&site.id),
             scope: Arc::clone(&site.scope),
+            host: self.visit.host.into(),
             target: site.charged_name(self.url.as_str()).into(),
             url: self.url.clone(),
             rules: Arc::clone(&site.rules),

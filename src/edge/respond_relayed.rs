@@ -38,7 +38,6 @@ pub(super) fn stored(context: Context<'_>, head: &ResponseHead, body: &StoredBod
     let mut headers = fields(context, &head.fields, &head.freshness, way, (delivered, Storing::Done));
     let told = told(way, way.outcome, delivered);
     if head.status != StatusCode::OK {
-        headers.insert(CONTENT_LENGTH, head.len.into());
         return whole(context, head.status, headers, body, told);
     }
     if is_not_modified(context, &headers) {
@@ -52,10 +51,7 @@ pub(super) fn stored(context: Context<'_>, head: &ResponseHead, body: &StoredBod
         _ => Selection::Whole,
     };
     let (status, first, take) = match selection {
-        Selection::Whole => {
-            headers.insert(CONTENT_LENGTH, head.len.into());
-            return whole(context, StatusCode::OK, headers, body, told);
-        }
+        Selection::Whole => return whole(context, StatusCode::OK, headers, body, told),
         Selection::Part { first, last } => {
             headers.insert(CONTENT_RANGE, text(format!("bytes {first}-{last}/{}", head.len)));
             (StatusCode::PARTIAL_CONTENT, first, last - first + 1)
@@ -84,14 +80,17 @@ pub(super) fn filling(
     if *status == StatusCode::OK && is_not_modified(context, &headers) {
         return not_modified(headers, told);
     }
-    if let Some(len) = fill.announced_len {
+    if let Some(len) = fill.announced_len.filter(|_| *status != StatusCode::NO_CONTENT) {
         headers.insert(CONTENT_LENGTH, len.into());
     }
     (response(*status, headers, EdgeBody::filling(reader, fill.announced_len)), told)
 }
 
-fn whole(context: Context<'_>, status: StatusCode, headers: HeaderMap, body: &StoredBody, told: Told) -> Answer {
+fn whole(context: Context<'_>, status: StatusCode, mut headers: HeaderMap, body: &StoredBody, told: Told) -> Answer {
     let has_none = *context.method == Method::HEAD || status == StatusCode::NO_CONTENT;
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(CONTENT_LENGTH, body.len().into());
+    }
     let body = if has_none { EdgeBody::empty() } else { EdgeBody::stored(body, 0, body.len()) };
     (response(status, headers, body), told)
 }

@@ -21,6 +21,8 @@ pub struct Errand {
     pub site: Arc<str>,
     /// What the site's entries are named after.
     pub scope: Arc<str>,
+    /// Which of the site's hosts was asked.
+    pub host: Arc<str>,
     /// Path and query, as they are asked for.
     pub target: Arc<str>,
     /// Where it is asked for.
@@ -44,7 +46,7 @@ const ASKS_FOR_LESS: [HeaderName; 6] =
 
 impl Errand {
     pub(super) fn name(&self) -> ResponseName<'_> {
-        ResponseName { scope: &self.scope, target: &self.target }
+        ResponseName { scope: &self.scope, host: &self.host, target: &self.target }
     }
 
     /// What purges call it.
@@ -52,10 +54,9 @@ impl Errand {
         SourceName { scope: &self.scope, source: &self.target }
     }
 
-    /// Whether only he can go: what he asks is not the whole, or is not to be stored.
-    pub(super) fn goes_alone(&self) -> bool {
-        self.directives.no_store
-            || [RANGE, IF_MATCH, IF_UNMODIFIED_SINCE].iter().any(|name| self.headers.contains_key(name))
+    /// Whether he asks for a part, or under a condition that only the origin can weigh.
+    pub(super) fn asks_for_less(&self) -> bool {
+        [RANGE, IF_MATCH, IF_UNMODIFIED_SINCE].iter().any(|name| self.headers.contains_key(name))
     }
 
     /// What the cache asks with, in its own name.

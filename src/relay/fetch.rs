@@ -22,7 +22,7 @@ use crate::{
     http::{
         date,
         freshness::Freshness,
-        storability::{Exchange, NotStorable, storable, varies_by_accept},
+        storability::{Credentials, Exchange, NotStorable, storable, varies_by_accept},
         time::UnixSeconds,
         update,
     },
@@ -30,7 +30,7 @@ use crate::{
     origin::{error::FetchError, fetch::OriginResponse},
 };
 
-/// When the origin was asked, and when its answer came.
+/// When the origin was asked, by the number of purges and by the clock.
 #[derive(Debug, Clone, Copy)]
 struct Asked {
     birth: Generation,
@@ -57,12 +57,13 @@ impl Relay {
     pub(super) async fn bring(&self, errand: &Errand, known: Option<Known>, landing: Landing<Arrival>) {
         // Before the origin is asked: what a purge finds under way is older than it.
         let birth = self.cache.purges().now();
+        // A response may have been made as soon as it was asked for: its age counts from then (RFC 9111, 4.2.3).
+        let now = self.clock.now();
         let mut headers = errand.whole();
         if let Some(known) = &known {
             add_validators(&mut headers, &known.response.head.fields);
         }
         let answer = self.origins.forward(&errand.rules, Method::GET, errand.url.clone(), headers, None).await;
-        let now = self.clock.now();
         match answer {
             Err(error) => self.failed(errand, known, error, landing),
             Ok(response) if response.status == StatusCode::NOT_MODIFIED && known.is_some() => {
@@ -152,13 +153,15 @@ impl Relay {
                 return;
             }
         }
-        if storable(&exchange(errand, response.status, &response.headers, now), &errand.lifetimes).is_err() {
-            // What is stored is not what the URL gives any more, unless the origin only failed.
-            let passes = is_failure(response.status);
-            if let Some(known) = known.filter(|_| !passes) {
+        let exchange = exchange(errand, response.status, &response.headers, now);
+        if storable(&exchange, &errand.lifetimes).is_err() {
+            // What is stored is not what the URL gives any more, unless the origin only failed, or this is only his.
+            let for_others = Exchange { credentials: Credentials::None, ..exchange };
+            let is_passing = is_failure(response.status) || storable(&for_others, &errand.lifetimes).is_ok();
+            if let Some(known) = known.filter(|_| !is_passing) {
                 self.cache.remove(known.place.key).await;
             }
-            let span = if passes { APART_FOR_A_MOMENT } else { APART };
+            let span = if is_passing { APART_FOR_A_MOMENT } else { APART };
             return apart(response, landing, now, span, why_original);
         }
         let stamp = Stamp::of(asked.birth, &response.headers);

@@ -33,7 +33,8 @@ use crate::{
 /// How long visitors ask in parallel for what proved not to be shared, before one leads again.
 const APART: Duration = Duration::from_secs(30);
 
-/// The same for an answer that may be another one soon: the origin failed, or memory was short.
+/// The same for an answer that may be another one soon, or for another visitor: the origin failed, memory was short, or it
+/// was kept from the others only because of who asked.
 const APART_FOR_A_MOMENT: Duration = Duration::from_secs(1);
 
 /// Relays requests through the cache.

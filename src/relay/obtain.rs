@@ -100,7 +100,9 @@ impl Relay {
                         self.lose(&known).await;
                         continue;
                     }
-                    if known.response.head.freshness.may_serve_while_revalidating(now)
+                    // In his own name nobody has something validated for all.
+                    if errand.credentials != Credentials::Authorization
+                        && known.response.head.freshness.may_serve_while_revalidating(now)
                         && let Some(stored) = self.stored(errand, &known, How::WhileRevalidating).await
                     {
                         self.revalidate(errand, known);
@@ -112,7 +114,7 @@ impl Relay {
             if errand.directives.only_if_cached {
                 return Relayed::NotCached;
             }
-            if known.is_none() && errand.goes_alone() {
+            if errand.directives.no_store || known.is_none() && errand.asks_for_less() {
                 return Relayed::Alone;
             }
             let waiting = match self.begin(errand, self.flight_of(errand, flight), known.as_ref()) {

@@ -100,6 +100,8 @@ impl SourceName<'_> {
 pub struct ResponseName<'a> {
     /// As in [`SourceName::scope`].
     pub scope: &'a str,
+    /// Which of the site's hosts was asked: the origin is told (`X-Forwarded-Host`), and may answer accordingly.
+    pub host: &'a str,
     /// Path and query, percent-encoded alike.
     pub target: &'a str,
 }
@@ -108,13 +110,13 @@ impl ResponseName<'_> {
     /// The key of what stands for the URL.
     #[must_use]
     pub fn key(self) -> CacheKey {
-        KeyHasher::new().text("response").text(self.scope).text(self.target).finish()
+        KeyHasher::new().text("response").text(self.scope).text(self.host).text(self.target).finish()
     }
 
     /// The full text behind [`Self::key`].
     #[must_use]
     pub fn text(self) -> String {
-        format!("response\n{}\n{}", self.scope, self.target)
+        format!("response\n{}\n{}\n{}", self.scope, self.host, self.target)
     }
 
     /// The key of one of its responses that vary: `salt` is that of the URL's selectors, `selecting` what the request says in
@@ -129,13 +131,14 @@ impl ResponseName<'_> {
     #[must_use]
     pub fn selected_text(self, salt: u64, list: &[String], selecting: &[u8]) -> String {
         let selecting = selecting.escape_ascii();
-        format!("selected\n{}\n{}\n{salt:x}\n{}\n{selecting}", self.scope, self.target, list.join(","))
+        let Self { scope, host, target } = self;
+        format!("selected\n{scope}\n{host}\n{target}\n{salt:x}\n{}\n{selecting}", list.join(","))
     }
 
     /// The full text behind [`body_key`] of its [`Self::key`].
     #[must_use]
     pub fn body_text(self, version: SourceVersion) -> String {
-        format!("response body\n{}\n{}\n{version}", self.scope, self.target)
+        format!("response body\n{}\n{}\n{}\n{version}", self.scope, self.host, self.target)
     }
 }
 

@@ -403,3 +403,15 @@ async fn what_is_softly_purged_stands_in_for_an_origin_that_fails() {
     edge.post("/sites/shop/purge", serde_json::json!({"urls": ["/a.css"]})).await.json();
     assert_eq!(edge.get("/a.css").await.status, StatusCode::BAD_GATEWAY);
 }
+
+#[tokio::test]
+async fn what_is_said_of_one_host_of_a_site_is_not_shown_on_another() {
+    let origin = Origin::with("/page", Reply::ok("text/html", "one").max_age(600)).await;
+    let edge = Edge::start(Setup::empty().with_site("shop", &["*"], &origin.url())).await;
+    edge.get("/page").host("one.test").await;
+    assert_eq!(origin.last("/page").field("x-forwarded-host"), "one.test");
+    until("it is kept", async || edge.get("/page").host("one.test").await.is_hit()).await;
+    origin.set("/page", Reply::ok("text/html", "two").max_age(600));
+    assert_eq!(edge.get("/page").host("two.test").await.text(), "two");
+    assert_eq!(edge.get("/page").host("one.test").await.text(), "one");
+}
