@@ -97,6 +97,7 @@ fn head() -> SourceHead {
         etag: None,
         last_modified: None,
         cache_control: String::new(),
+        cdn_cache_control: None,
         no_transform: false,
     };
     let version = SourceVersion::of(b"x");

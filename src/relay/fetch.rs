@@ -107,6 +107,8 @@ impl Relay {
         mut landing: Landing<Arrival>,
     ) {
         let Known { place, response: stored } = known;
+        // What was purged since it was looked up is not kept, whatever it is now: it would count as asked for after that.
+        let was_purged = self.is_purged(errand, &stored.head);
         let mut fields = stored.head.fields.clone();
         update::freshen(&mut fields, &response.headers);
         let status = stored.head.status;
@@ -117,7 +119,7 @@ impl Relay {
         let may_be_kept = storable(&exchange(errand, head.status, &head.fields, now), &errand.lifetimes).is_ok();
         let stored = Arc::new(StoredResponse { head, body: stored.body.clone() });
         let selected = Selected::Response(Arc::clone(&stored));
-        let keep = may_be_kept && landing.may_keep() && !self.is_purged(errand, &stored.head);
+        let keep = may_be_kept && landing.may_keep() && !was_purged && !self.is_purged(errand, &stored.head);
         if keep {
             self.cache.show_selected(place.key, selected.clone());
         }

@@ -188,6 +188,57 @@ async fn what_is_purged_while_its_body_comes_is_not_kept() {
 }
 
 #[tokio::test]
+async fn what_passes_through_is_purged_like_images() {
+    let sheet = |text: &str| {
+        let reply = Reply::ok("text/css", text.to_owned()).max_age(86_400).header("etag", &format!("\"{text}\""));
+        reply.header("surrogate-key", "style")
+    };
+    let origin = Origin::with("/css/a.css", sheet("a { }")).await;
+    let edge = Edge::start(with_token(&origin)).await;
+    let mut asked = 1;
+    for (what, mode) in [
+        (json!({ "urls": ["http://shop.test/css/a.css"] }), "hard"),
+        (json!({ "prefixes": ["/css/"] }), "soft"),
+        (json!({ "keys": ["style"] }), "hard"),
+        (json!({ "everything": true }), "soft"),
+    ] {
+        view(&edge, "/css/a.css").await;
+        assert!(view(&edge, "/css/a.css").await.is_hit(), "{what}");
+        assert_eq!(origin.count("/css/a.css"), asked, "{what}");
+        let mut purged = what.clone();
+        purged["mode"] = mode.into();
+        purge(&edge, purged).await;
+        assert_eq!(view(&edge, "/css/a.css").await.text(), "a { }");
+        asked += 1;
+        assert_eq!(origin.count("/css/a.css"), asked, "{what}");
+        let condition = origin.last("/css/a.css").field("if-none-match");
+        assert_eq!(condition.is_empty(), mode == "hard", "{what}: {condition}");
+    }
+    purge(&edge, json!({ "urls": ["/css/a.css?v=2", "/css/b.css"], "prefixes": ["/a"], "keys": ["red"] })).await;
+    assert!(view(&edge, "/css/a.css").await.is_hit());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_passes_through_and_is_purged_on_its_way_is_not_kept() {
+    let gate = Gate::closed();
+    let sheet = |text: &'static str| Reply::ok("text/css", text).max_age(86_400).header("surrogate-key", "style");
+    let origin = Origin::with("/a.css", sheet("old").behind(&gate)).await;
+    let edge = Edge::start(with_token(&origin)).await;
+    let first = view(&edge, "/a.css");
+    let meanwhile = async {
+        until("the origin is asked", async || origin.count("/a.css") == 1).await;
+        origin.set("/a.css", sheet("new"));
+        purge(&edge, json!({ "keys": ["style"] })).await;
+        assert_eq!(view(&edge, "/a.css").await.text(), "new");
+        gate.open();
+    };
+    let (first, ()) = join(first, meanwhile).await;
+    assert_eq!(first.text(), "old");
+    let later = view(&edge, "/a.css").await;
+    assert!(later.is_hit() && later.text() == "new", "{later:?}");
+}
+
+#[tokio::test]
 async fn a_purge_forgets_that_something_was_not_there() {
     let origin = Origin::with("/a.jpg", Reply::status(404, "not yet").max_age(300)).await;
     let edge = Edge::start(with_token(&origin)).await;
