@@ -5,7 +5,10 @@ use std::net::IpAddr;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
-    header::{CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA},
+    header::{
+        CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+        UPGRADE, VIA,
+    },
 };
 
 /// `CDN-Loop`
@@ -36,6 +39,19 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Settles how long a response is (RFC 9112, 6.1 and 6.3): where it comes in chunks, a length counts for nothing. `false` where
+/// it was packed for the way otherwise, which nobody asked for and nobody would undo.
+#[must_use]
+pub fn settle_length(headers: &mut HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return true };
+    if codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
+        return false;
+    }
+    headers.remove(CONTENT_LENGTH);
+    true
+}
+
 /// Whether a request has been here before: its `CDN-Loop` names this installation.
 #[must_use]
 pub fn has_looped(headers: &HeaderMap, name: &str) -> bool {
@@ -62,9 +78,32 @@ pub fn mark_forwarded(headers: &mut HeaderMap, name: &str, version: Version) {
     }
 }
 
-/// Tells the origin who asked, replacing whatever the client claimed: its address, and the host and scheme it used.
+/// What only a proxy before us could know, and some origins believe: where the request came from, and what it asked for.
+const CLAIMS: [&str; 13] = [
+    "forwarded",
+    "front-end-https",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-host",
+    "x-original-host",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-url-scheme",
+];
+
+/// Fields that turn a request into one with another method.
+const OTHER_METHODS: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+
+/// Tells the origin who asked, replacing whatever the client claimed: its address, and the host and scheme it used. A claim
+/// that got through could change what is then stored for all.
 pub fn set_forwarded_for(headers: &mut HeaderMap, client: IpAddr, host: &str) {
-    headers.remove("forwarded");
+    for name in CLAIMS {
+        headers.remove(name);
+    }
     let fields = [
         ("x-forwarded-for", client.to_canonical().to_string()),
         ("x-forwarded-host", host.to_owned()),
@@ -77,6 +116,13 @@ pub fn set_forwarded_for(headers: &mut HeaderMap, client: IpAddr, host: &str) {
         }
     }
     headers.remove(HOST);
+}
+
+/// Takes out what would make something else of a request that is made for the cache.
+pub fn keep_method(headers: &mut HeaderMap) {
+    for name in OTHER_METHODS {
+        headers.remove(name);
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +170,18 @@ mod tests {
         mark_forwarded(&mut headers, "lightmeter", Version::HTTP_11);
         assert!(has_looped(&headers, "other") && has_looped(&headers, "lightmeter"));
         assert_eq!(headers.get_all(VIA).iter().count(), 2);
+    }
+
+    #[test]
+    fn chunks_count_before_a_length_and_other_codings_are_not_undone() {
+        let mut chunked = map(&[("content-length", "3"), ("transfer-encoding", " Chunked ")]);
+        assert!(settle_length(&mut chunked) && !chunked.contains_key(CONTENT_LENGTH));
+        let mut plain = map(&[("content-length", "3")]);
+        assert!(settle_length(&mut plain) && plain.contains_key(CONTENT_LENGTH));
+        for codings in [&["gzip, chunked"][..], &["chunked, identity"], &["x"], &[""], &["chunked", "chunked"]] {
+            let coding = |value: &&'static str| (TRANSFER_ENCODING, HeaderValue::from_static(value));
+            assert!(!settle_length(&mut codings.iter().map(coding).collect()), "{codings:?}");
+        }
     }
 
     #[test]

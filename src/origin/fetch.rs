@@ -227,6 +227,9 @@ impl Origins {
         }
         .map_err(|error| classify(&error))?;
         let mut headers = inner.headers().clone();
+        if !forwarding::settle_length(&mut headers) {
+            return Err(FetchError::Broken { cause: "it has a transfer coding other than chunked".to_owned() });
+        }
         forwarding::remove_hop_by_hop(&mut headers);
         Ok(OriginResponse {
             status: inner.status(),
