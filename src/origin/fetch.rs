@@ -227,9 +227,7 @@ impl Origins {
         }
         .map_err(|error| classify(&error))?;
         let mut headers = inner.headers().clone();
-        if !forwarding::settle_length(&mut headers) {
-            return Err(FetchError::Broken { cause: "it has a transfer coding other than chunked".to_owned() });
-        }
+        forwarding::settle_length(&mut headers);
         forwarding::remove_hop_by_hop(&mut headers);
         Ok(OriginResponse {
             status: inner.status(),
