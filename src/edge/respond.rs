@@ -194,6 +194,9 @@ pub(super) fn absent(context: Context<'_>, absent: &Absent, way: Way) -> Answer 
         headers.insert(CONTENT_TYPE, content_type.clone());
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    if let Some(fields) = context.varies.fields() {
+        headers.insert(VARY, fields);
+    }
     let remembered_for = absent.until.map(|until| until.since(context.now));
     headers.insert(
         CACHE_CONTROL,

@@ -5,7 +5,10 @@ use std::net::IpAddr;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
-    header::{CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA},
+    header::{
+        CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+        UPGRADE, VIA,
+    },
 };
 
 /// `CDN-Loop`
@@ -36,6 +39,13 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Settles how long a response is (RFC 9112, 6.3): where it has a transfer coding, such as chunks, a length counts for nothing.
+pub fn settle_length(headers: &mut HeaderMap) {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
+}
+
 /// Whether a request has been here before: its `CDN-Loop` names this installation.
 #[must_use]
 pub fn has_looped(headers: &HeaderMap, name: &str) -> bool {
@@ -62,9 +72,32 @@ pub fn mark_forwarded(headers: &mut HeaderMap, name: &str, version: Version) {
     }
 }
 
-/// Tells the origin who asked, replacing whatever the client claimed: its address, and the host and scheme it used.
+/// What only a proxy before us could know, and some origins believe: where the request came from, and what it asked for.
+const CLAIMS: [&str; 13] = [
+    "forwarded",
+    "front-end-https",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-host",
+    "x-original-host",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-url-scheme",
+];
+
+/// Fields that turn a request into one with another method.
+const OTHER_METHODS: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+
+/// Tells the origin who asked, replacing whatever the client claimed: its address, and the host and scheme it used. A claim
+/// that got through could change what is then stored for all.
 pub fn set_forwarded_for(headers: &mut HeaderMap, client: IpAddr, host: &str) {
-    headers.remove("forwarded");
+    for name in CLAIMS {
+        headers.remove(name);
+    }
     let fields = [
         ("x-forwarded-for", client.to_canonical().to_string()),
         ("x-forwarded-host", host.to_owned()),
@@ -77,6 +110,13 @@ pub fn set_forwarded_for(headers: &mut HeaderMap, client: IpAddr, host: &str) {
         }
     }
     headers.remove(HOST);
+}
+
+/// Takes out what would make something else of a request that is made for the cache.
+pub fn keep_method(headers: &mut HeaderMap) {
+    for name in OTHER_METHODS {
+        headers.remove(name);
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +164,16 @@ mod tests {
         mark_forwarded(&mut headers, "lightmeter", Version::HTTP_11);
         assert!(has_looped(&headers, "other") && has_looped(&headers, "lightmeter"));
         assert_eq!(headers.get_all(VIA).iter().count(), 2);
+    }
+
+    #[test]
+    fn chunks_count_before_a_length() {
+        let mut chunked = map(&[("content-length", "3"), ("transfer-encoding", "chunked")]);
+        settle_length(&mut chunked);
+        assert!(!chunked.contains_key(CONTENT_LENGTH));
+        let mut plain = map(&[("content-length", "3")]);
+        settle_length(&mut plain);
+        assert!(plain.contains_key(CONTENT_LENGTH));
     }
 
     #[test]

@@ -227,6 +227,7 @@ impl Origins {
         }
         .map_err(|error| classify(&error))?;
         let mut headers = inner.headers().clone();
+        forwarding::settle_length(&mut headers);
         forwarding::remove_hop_by_hop(&mut headers);
         Ok(OriginResponse {
             status: inner.status(),

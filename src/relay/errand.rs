@@ -9,7 +9,7 @@ use http::{
 use url::Url;
 
 use crate::{
-    http::{freshness::Lifetimes, request_directives::RequestDirectives, storability::Credentials},
+    http::{forwarding, freshness::Lifetimes, request_directives::RequestDirectives, storability::Credentials},
     origin::fetch::OriginRules,
     request::key::{ResponseName, SourceName},
 };
@@ -65,6 +65,7 @@ impl Errand {
         for name in ASKS_FOR_LESS {
             headers.remove(name);
         }
+        forwarding::keep_method(&mut headers);
         headers
     }
 }

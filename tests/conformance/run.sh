@@ -45,8 +45,9 @@ hosts = ['*']
 origin = 'http://$(proxy "$3")'
 allow_private_origin = true
 first_view = 'always'
-# The suite tells apart what is stored by the origin's word from what is stored without.
+# The suite tells apart what is fresh by the origin's word from what is by guesses, and tests both.
 default_ttl = '0s'
+heuristic_percent = 10
 TOML
     "$program" serve --config "$scratch/$1.toml" 2>"$scratch/$1.log" &
     until curl -sf "http://$(proxy "$(($2 + 1))")/readyz" >/dev/null; do

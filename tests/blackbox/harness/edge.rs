@@ -178,6 +178,11 @@ impl Edge {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Whether it answers on the operator's side.
+    pub(crate) async fn is_serving(&self) -> bool {
+        self.admin("/healthz").await.status.is_success()
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -1,7 +1,8 @@
 //! What the black-box tests are made with: `edge` runs the program, `setup` writes its configuration, `origin` is a real
 //! server behind it, `request` and `raw` are its clients, `api` asks the
 //! operator's side, `decode` and `av1` look at what it delivers with decoders of their
-//! own, `pictures` are what it is given, `disk` is what it left on disk, `wait` polls with a deadline.
+//! own, `pictures` are what it is given, `disk` is what it left on disk, `wait` polls with a deadline. `still` is an origin
+//! and an edge whose time stands, `wire` an origin that writes bytes as they are.
 
 pub(crate) mod api;
 pub(crate) mod av1;
@@ -15,7 +16,9 @@ pub(crate) mod raw;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod setup;
+pub(crate) mod still;
 pub(crate) mod wait;
+pub(crate) mod wire;
 
 pub(crate) use decode::{assert_looks_like, decode};
 pub(crate) use edge::Edge;
@@ -23,4 +26,5 @@ pub(crate) use origin::Origin;
 pub(crate) use reply::{Gate, Reply};
 pub(crate) use request::{Answer, CHROMIUM, CURL, SAFARI_15};
 pub(crate) use setup::Setup;
+pub(crate) use still::Still;
 pub(crate) use wait::{until, until_some};

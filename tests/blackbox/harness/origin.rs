@@ -38,7 +38,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// A field's value, empty where there is none.
+    /// A field's value, empty where there is none; of several, all in one list.
     pub(crate) fn field(&self, name: &str) -> String {
         let values = self.headers.get_all(name).iter().map(|value| value.to_str().unwrap());
         values.collect::<Vec<_>>().join(", ")
@@ -49,6 +49,8 @@ impl Asked {
 struct State {
     replies: Mutex<HashMap<String, Reply>>,
     asked: Mutex<Vec<Asked>>,
+    /// `Date` where a test sets it; the system's time otherwise.
+    date: Mutex<Option<String>>,
 }
 
 /// An origin.
@@ -81,6 +83,11 @@ impl Origin {
     /// How it answers on `path`, given with its query or without.
     pub(crate) fn set(&self, path: &str, reply: Reply) {
         self.state.replies.lock().unwrap().insert(path.to_owned(), reply);
+    }
+
+    /// What its `Date` says from now on, where the reply does not say it itself.
+    pub(crate) fn set_date(&self, date: String) {
+        *self.state.date.lock().unwrap() = Some(date);
     }
 
     /// What it was asked so far.
@@ -161,14 +168,25 @@ async fn answer(state: &State, request: hyper::Request<Incoming>) -> hyper::Resp
     for (name, value) in &reply.headers {
         response = response.header(name, value);
     }
-    let is_held = reply.headers.iter().any(|(name, value)| name == "etag" && asked.field("if-none-match") == *value);
-    if is_held {
+    if let Some(date) = state.date.lock().unwrap().as_ref().filter(|_| !reply.has("date")) {
+        response = response.header("date", date);
+    }
+    if is_held(&asked, &reply) {
         return response.status(StatusCode::NOT_MODIFIED).body(whole(Bytes::new())).unwrap();
     }
     if let Some(len) = declared_len(&reply.content) {
         response = response.header("content-length", len);
     }
-    response.body(body_of(reply.content, request.into_body())).unwrap()
+    response.body(body_of(reply.content, &asked, request.into_body())).unwrap()
+}
+
+/// Whether the client has what would be sent: its tag, or if it names none, its date.
+fn is_held(asked: &Asked, reply: &Reply) -> bool {
+    let (condition, validator) = match asked.field("if-none-match") {
+        none if none.is_empty() => (asked.field("if-modified-since"), "last-modified"),
+        tags => (tags, "etag"),
+    };
+    reply.status.is_success() && reply.headers.iter().any(|(name, value)| name == validator && condition == *value)
 }
 
 fn declared_len(content: &Content) -> Option<u64> {
@@ -176,12 +194,13 @@ fn declared_len(content: &Content) -> Option<u64> {
         Content::Whole(bytes) => Some(bytes.len() as u64),
         Content::Gated(first, _, second) => Some((first.len() + second.len()) as u64),
         Content::Cut(_, len) | Content::Stalled(_, len) => Some(*len),
-        Content::Chunked(_) | Content::Endless(_) | Content::Echo => None,
+        Content::Chunked(_) | Content::Endless(_) | Content::Echo | Content::Field(_) => None,
     }
 }
 
-fn body_of(content: Content, incoming: Incoming) -> Body {
+fn body_of(content: Content, asked: &Asked, incoming: Incoming) -> Body {
     match content {
+        Content::Field(name) => whole(asked.field(name).into()),
         Content::Whole(bytes) => whole(bytes),
         Content::Chunked(pieces) => streamed(stream::iter(pieces.into_iter().map(Ok))),
         Content::Gated(first, gate, second) => {

@@ -41,6 +41,11 @@ pub(crate) fn jpeg(width: u32, height: u32, number: u32, scan: Scan) -> Bytes {
     encode_jpeg(&pixels(width, height, number), scan)
 }
 
+/// A JPEG that costs little to develop.
+pub(crate) fn small_jpeg(number: u32) -> Bytes {
+    jpeg(96, 64, number, Scan::Baseline)
+}
+
 /// A large JPEG, of equal tiles, since the pixels of so many others take their time.
 pub(crate) fn large_jpeg(width: u32, height: u32, number: u32, scan: Scan) -> Bytes {
     encode_jpeg(&tiled(width, height, number), scan)

@@ -6,6 +6,14 @@ use bytes::Bytes;
 use reqwest::StatusCode;
 use tokio::sync::watch;
 
+use super::pictures;
+
+/// The ends of two paths, for something that is passed through and something that is developed: the rules are the same.
+pub(crate) const BOTH: [&str; 2] = [".html", ".jpg"];
+
+/// Names and values of header fields.
+pub(crate) type Fields = Vec<(String, String)>;
+
 /// Holds something back until the test opens it.
 #[derive(Clone)]
 pub(crate) struct Gate(Arc<watch::Sender<bool>>);
@@ -52,6 +60,8 @@ pub(crate) enum Content {
     Endless(Bytes),
     /// What the request brought.
     Echo,
+    /// The request's value of this field.
+    Field(&'static str),
 }
 
 impl Reply {
@@ -86,6 +96,24 @@ impl Reply {
         Self::status(302, "").header("location", location)
     }
 
+    /// A page that says `text`.
+    pub(crate) fn page(text: &str) -> Self {
+        Self::ok("text/html", text.to_owned())
+    }
+
+    /// What a path's name promises: a small picture, or a page.
+    pub(crate) fn fit_for(path: &str) -> Self {
+        if path.ends_with(".jpg") { Self::jpeg(pictures::small_jpeg(1)) } else { Self::page(path) }
+    }
+
+    pub(crate) fn fields(self, fields: &[(String, String)]) -> Self {
+        fields.iter().fold(self, |reply, (name, value)| reply.header(name, value))
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(given, _)| given == name)
+    }
+
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
@@ -97,7 +125,12 @@ impl Reply {
     }
 
     pub(crate) fn max_age(self, seconds: u64) -> Self {
-        self.header("cache-control", &format!("max-age={seconds}"))
+        self.control(&format!("max-age={seconds}"))
+    }
+
+    /// With `Cache-Control`.
+    pub(crate) fn control(self, directives: &str) -> Self {
+        self.header("cache-control", directives)
     }
 
     /// The head comes when the gate opens; a gate that is never opened hangs.
