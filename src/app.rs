@@ -18,6 +18,7 @@ use crate::{
     admin::{Admin, Api, OperatorToken},
     cache::tiers::Cache,
     clock::Clock,
+    coalesce::budget::Budget,
     config::Config,
     develop::{
         Developer, Sources,
@@ -38,6 +39,9 @@ use crate::{
 
 /// Of the memory budget, the part that originals under way take; codec jobs take the rest.
 const ORIGINALS_PART: u64 = 4;
+
+/// Of that, the part that bodies which only pass through take on their way into the cache: they must not starve images.
+const PASSING_PART: u64 = 4;
 
 /// How long the process waits, drained, for what is still being made or stored.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
@@ -84,14 +88,20 @@ impl App {
         let budget = config.images.memory_budget.0;
         let originals = budget / ORIGINALS_PART;
         let undevelopable_ttl = config.images.undevelopable_ttl.0;
-        let sources =
-            Sources::new(Arc::clone(&cache), Arc::clone(&origins), originals, undevelopable_ttl, clock.clone());
+        let passing = originals / PASSING_PART;
+        let sources = Sources::new(
+            Arc::clone(&cache),
+            Arc::clone(&origins),
+            originals - passing,
+            undevelopable_ttl,
+            clock.clone(),
+        );
         let sources = Arc::new(sources);
         let relay = Relay::new(
             Arc::clone(&cache),
             Arc::clone(&origins),
-            sources.buffers(),
-            sources.max_body_bytes(),
+            Budget::new(passing),
+            origins.limits().max_body_bytes.0.min(passing),
             clock.clone(),
         );
         let pool = Pool::start(config.images.threads, budget - originals, config.images.max_queue)

@@ -29,6 +29,9 @@ pub struct ResponseHead {
     /// Why it is not developed, where it is an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why_original: Option<WhyOriginal>,
+    /// A number that was drawn before it was asked for: changes since make it void.
+    #[serde(default)]
+    pub asked: u64,
     /// What purges find it by.
     #[serde(default)]
     pub stamp: Stamp,
@@ -73,10 +76,9 @@ impl Selectors {
 
     /// With `list` as the latest.
     #[must_use]
-    pub fn with(&self, list: Vec<String>) -> Self {
-        let others = self.lists.iter().filter(|known| **known != list).cloned();
-        let lists = std::iter::once(list.clone()).chain(others).take(MAX_LISTS).collect();
-        Self { salt: self.salt, lists }
+    pub fn with(&self, list: &[String]) -> Self {
+        let others = self.lists.iter().filter(|known| *known != list).cloned();
+        Self { salt: self.salt, lists: std::iter::once(list.to_vec()).chain(others).take(MAX_LISTS).collect() }
     }
 }
 
@@ -154,6 +156,7 @@ mod tests {
             version: SourceVersion::of(b"x"),
             len: 3,
             why_original: Some(WhyOriginal::Vary),
+            asked: 8,
             stamp: Stamp::of(Generation(7), &HeaderMap::new()),
         };
         head.fields.append("link", HeaderValue::from_static("</b>"));
@@ -166,7 +169,7 @@ mod tests {
         let list = |name: &str| vec![name.to_owned()];
         let mut selectors = Selectors::new(7, list("a"));
         for name in ["b", "c", "a", "d", "e"] {
-            selectors = selectors.with(list(name));
+            selectors = selectors.with(&list(name));
         }
         assert_eq!(selectors, Selectors { salt: 7, lists: vec![list("e"), list("d"), list("a"), list("c")] });
     }

@@ -13,6 +13,7 @@ use crate::{
     http::{
         cache_control::{CacheControl, Source},
         freshness::{Freshness, Lifetimes},
+        surrogate::SURROGATE_CONTROL,
         targeted::CDN_CACHE_CONTROL,
         time::UnixSeconds,
     },
@@ -58,7 +59,8 @@ pub(super) fn freshened(
     let mut fresh = facts_of(head.facts.input, headers, now, lifetimes);
     fresh.etag = fresh.etag.or_else(|| head.facts.etag.clone());
     fresh.last_modified = fresh.last_modified.or_else(|| head.facts.last_modified.clone());
-    let says_nothing = [CACHE_CONTROL, EXPIRES, CDN_CACHE_CONTROL].iter().all(|name| !headers.contains_key(name));
+    let says_nothing =
+        [CACHE_CONTROL, EXPIRES, CDN_CACHE_CONTROL, SURROGATE_CONTROL].iter().all(|name| !headers.contains_key(name));
     if says_nothing {
         fresh.cache_control.clone_from(&head.facts.cache_control);
         fresh.cdn_cache_control.clone_from(&head.facts.cdn_cache_control);

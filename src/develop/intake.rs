@@ -130,7 +130,7 @@ impl Intake<'_> {
         let verdict = known.filter(|head| head.version == version).and_then(|head| head.verdict);
         let (facts, len) = (fill.facts.clone(), bytes.len() as u64);
         let head = Arc::new(SourceHead { facts, version, len, verdict, stamp, purged_at: None });
-        let is_outdated = sources.is_outdated(spec, &head.stamp);
+        let is_outdated = !landing.may_keep() || sources.is_outdated(spec, &head.stamp);
         if !is_outdated {
             sources.remembered.forget(spec.key);
             sources.cache.show_head(spec.key, Arc::clone(&head));

@@ -26,7 +26,11 @@ use crate::{
         fill::{End, Fill, Whole},
         flights::{Flights, Joined, Landing},
     },
-    http::{freshness::Lifetimes, time::UnixSeconds},
+    http::{
+        freshness::Lifetimes,
+        storability::{Credentials, storable_image},
+        time::UnixSeconds,
+    },
     image::why_original::WhyOriginal,
     origin::{
         error::FetchError,
@@ -211,16 +215,18 @@ impl Sources {
         self.cache.remove(spec.key).await;
     }
 
+    /// Forgets a source that was changed, and what is remembered of it; what is on its way is not kept.
+    pub async fn invalidate(&self, name: SourceName<'_>) {
+        let key = name.key();
+        self.flights.purge(self.cache.purges().key_of_work(name, key));
+        self.remembered.forget(key);
+        self.cache.remove(key).await;
+    }
+
     /// Reserves memory for a stored original that is read for a codec.
     #[must_use]
     pub fn try_reserve(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
         self.buffers.try_reserve(bytes)
-    }
-
-    /// What originals on their way in take their memory from.
-    #[must_use]
-    pub fn buffers(&self) -> Budget {
-        self.buffers.clone()
     }
 
     /// Bytes of originals on their way in.
@@ -271,7 +277,11 @@ impl Sources {
             (StatusCode::NOT_MODIFIED, Some(head)) => {
                 let head =
                     Arc::new(freshened(&head, birth, &response.headers, asked_at(&response, now), &spec.lifetimes));
-                let is_outdated = self.is_outdated(spec, &head.stamp);
+                let may_be_kept = storable_image(&response.headers, Credentials::None).is_ok();
+                let is_outdated = !may_be_kept || !landing.may_keep() || self.is_outdated(spec, &head.stamp);
+                if !may_be_kept {
+                    self.cache.remove(spec.key).await;
+                }
                 if !is_outdated {
                     self.cache.show_head(spec.key, Arc::clone(&head));
                 }

@@ -1,7 +1,7 @@
 //! What is not asked for as an image is forwarded to the origin as it is, and its response streamed back. Where the bytes
 //! turn out to be an image that may be kept, it is developed like any other.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use http::{
     HeaderMap, Method, StatusCode,
@@ -29,7 +29,10 @@ use crate::{
     },
     image::{format::InputFormat, why_original::WhyOriginal},
     origin::{error::FetchError, fetch::OriginResponse},
-    request::{ImageRequest, SourceRef, key::ResponseName},
+    request::{
+        ImageRequest, SourceRef,
+        key::{ResponseName, SourceName},
+    },
     telemetry::outcome::Outcome,
 };
 
@@ -72,11 +75,19 @@ pub(super) async fn own(
 
 /// What a method changed is not served as it was before (RFC 9111, 4.4).
 async fn invalidate(edge: &Edge, visit: &Visit<'_>, url: &Url, response: &OriginResponse) {
-    for changed in invalidated(visit.method, url, response.status, &response.headers) {
-        if visit.site.is_on_origin(&changed) {
-            let target = visit.site.charged_name(changed.as_str());
-            edge.relay.invalidate(ResponseName { scope: &visit.site.scope, host: visit.host, target }).await;
-        }
+    let (site, scope) = (visit.site, &visit.site.scope);
+    // The origin is told by which name it was asked, and may use that one or its own.
+    let public = Url::parse(&format!("http://{}{}", visit.host, visit.uri)).ok();
+    let of = |target: &Url| invalidated(visit.method, target, response.status, &response.headers);
+    let own = of(url).into_iter().filter(|changed| site.is_on_origin(changed));
+    let named = public.iter().flat_map(of).filter_map(|changed| {
+        let path = &changed[url::Position::BeforePath..];
+        site.source_url(&SourceRef::OwnPath(path.into())).ok()
+    });
+    for changed in own.chain(named).collect::<HashSet<_>>() {
+        let target = site.charged_name(changed.as_str());
+        edge.relay.invalidate(ResponseName { scope, host: visit.host, target }).await;
+        edge.sources.invalidate(SourceName { scope, source: target }).await;
     }
 }
 
@@ -105,6 +116,8 @@ pub(super) async fn send(
 /// The visitor's fields, and where he comes from.
 pub(super) fn forwarded_fields(visit: &Visit<'_>) -> HeaderMap {
     let mut headers = visit.headers.clone();
+    // First: what the visitor names in `Connection` must not take out what is said of him, nor count for what was not sent.
+    forwarding::remove_hop_by_hop(&mut headers);
     forwarding::set_forwarded_for(&mut headers, visit.client, visit.host);
     headers
 }

@@ -88,7 +88,9 @@ pub(super) fn filling(
 
 fn whole(context: Context<'_>, status: StatusCode, mut headers: HeaderMap, body: &StoredBody, told: Told) -> Answer {
     let has_none = *context.method == Method::HEAD || status == StatusCode::NO_CONTENT;
-    if status != StatusCode::NO_CONTENT {
+    if status == StatusCode::NO_CONTENT {
+        headers.remove(CONTENT_LENGTH);
+    } else {
         headers.insert(CONTENT_LENGTH, body.len().into());
     }
     let body = if has_none { EdgeBody::empty() } else { EdgeBody::stored(body, 0, body.len()) };

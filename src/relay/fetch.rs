@@ -9,7 +9,7 @@ use http::{
 
 use super::{
     APART, APART_FOR_A_MOMENT, Errand, Relay,
-    intake::RelayFill,
+    intake::{NotTold, RelayFill, told_apart_by},
     lookup::{Known, Place},
 };
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     http::{
         date,
         freshness::Freshness,
+        request_directives::RequestDirectives,
         storability::{Credentials, Exchange, NotStorable, storable, varies_by_accept},
         time::UnixSeconds,
         update,
@@ -30,11 +31,12 @@ use crate::{
     origin::{error::FetchError, fetch::OriginResponse},
 };
 
-/// When the origin was asked, by the number of purges and by the clock.
+/// When the origin was asked: by the number of purges, of changes, and by the clock.
 #[derive(Debug, Clone, Copy)]
-struct Asked {
+pub(super) struct Asked {
     birth: Generation,
-    now: UnixSeconds,
+    pub(super) number: u64,
+    pub(super) at: UnixSeconds,
 }
 
 /// What came of a fetch, for all who wait for it.
@@ -48,52 +50,44 @@ pub(super) enum Arrival {
     Image(Handoff<OriginResponse>),
     /// It is not kept: it is for one taker. Where it is an image, why it is not developed.
     Apart(Handoff<OriginResponse>, Duration, Option<WhyOriginal>),
-    /// The origin gave nothing. What is stored may stand in.
-    Failed(FetchError, Option<Known>),
+    /// The origin gave nothing.
+    Failed(FetchError),
 }
 
 impl Relay {
     /// Asks the origin, with what is stored as a condition. The landing is dropped when all is stored.
     pub(super) async fn bring(&self, errand: &Errand, known: Option<Known>, landing: Landing<Arrival>) {
-        // Before the origin is asked: what a purge finds under way is older than it.
-        let birth = self.cache.purges().now();
-        // A response may have been made as soon as it was asked for: its age counts from then (RFC 9111, 4.2.3).
-        let now = self.clock.now();
+        // Before the origin is asked: what a purge or a change finds under way is older than it. A response may have been made
+        // as soon as it was asked for: its age counts from then (RFC 9111, 4.2.3).
+        let asked = Asked { birth: self.cache.purges().now(), number: self.changes.draw(), at: self.clock.now() };
         let mut headers = errand.whole();
         if let Some(known) = &known {
             add_validators(&mut headers, &known.response.head.fields);
         }
         let answer = self.origins.forward(&errand.rules, Method::GET, errand.url.clone(), headers, None).await;
         match answer {
-            Err(error) => self.failed(errand, known, error, landing),
+            Err(error) => self.failed(errand, error, landing),
             Ok(response) if response.status == StatusCode::NOT_MODIFIED && known.is_some() => {
                 if let Some(known) = known {
-                    self.validated(errand, known, &response, Asked { birth, now }, landing).await;
+                    self.validated(errand, known, &response, asked, landing).await;
                 }
             }
-            Ok(response) if is_failure(response.status) && may_stand_in(known.as_ref(), now) => {
+            Ok(response) if is_failure(response.status) && may_stand_in(known.as_ref(), self.clock.now()) => {
                 let error = FetchError::OriginFailed { status: response.status };
-                self.failed(errand, known, error, landing);
+                self.failed(errand, error, landing);
             }
-            Ok(response) => self.sort(errand, known, response, Asked { birth, now }, landing).await,
+            Ok(response) => self.sort(errand, known, response, asked, landing).await,
         }
     }
 
-    /// Remembers a failure for a moment; a stale response stands in where it may (RFC 9111, 4.2.4).
-    pub(super) fn failed(&self, errand: &Errand, known: Option<Known>, error: FetchError, landing: Landing<Arrival>) {
+    /// Remembers a failure for a moment.
+    pub(super) fn failed(&self, errand: &Errand, error: FetchError, mut landing: Landing<Arrival>) {
         tracing::warn!(site = &*errand.site, url = %errand.url, %error, "an origin gave no answer");
-        let now = self.clock.now();
-        let must_be_validated = known.as_ref().is_some_and(|known| known.response.head.freshness.must_revalidate);
-        let standing_in = known.filter(|known| known.response.head.freshness.may_stand_in(now));
-        let error = if must_be_validated { error.while_validating() } else { error };
         // A busy edge is not the origin's failure.
-        let rests = if error == FetchError::Busy { Duration::ZERO } else { self.origins.limits().failure_ttl.0 };
-        let arrival = Arrival::Failed(error, standing_in);
-        if rests.is_zero() {
-            let mut landing = landing;
-            landing.land(arrival);
+        if error == FetchError::Busy {
+            landing.land(Arrival::Failed(error));
         } else {
-            landing.land_failed(arrival, now, rests);
+            landing.land_failed(Arrival::Failed(error), self.clock.now(), self.origins.limits().failure_ttl.0);
         }
     }
 
@@ -103,23 +97,29 @@ impl Relay {
         errand: &Errand,
         known: Known,
         response: &OriginResponse,
-        Asked { birth, now }: Asked,
+        Asked { birth, number, at }: Asked,
         mut landing: Landing<Arrival>,
     ) {
         let Known { place, response: stored } = known;
         // What was purged since it was looked up is not kept, whatever it is now: it would count as asked for after that.
-        let was_purged = self.is_purged(errand, &stored.head);
+        let was_void = self.is_void(errand, &stored.head);
+        let told_apart_before = told_apart_by(&stored.head.fields);
         let mut fields = stored.head.fields.clone();
         update::freshen(&mut fields, &response.headers);
         let status = stored.head.status;
-        let freshness = Freshness::validated(status, &fields, &response.headers, now, &errand.lifetimes);
-        add_date(&mut fields, now);
+        let freshness = Freshness::validated(status, &fields, &response.headers, at, &errand.lifetimes);
+        add_date(&mut fields, at);
         let stamp = stored.head.stamp.validated(birth, &response.headers);
-        let head = ResponseHead { fields, freshness, stamp, ..stored.head.clone() };
-        let may_be_kept = storable(&exchange(errand, head.status, &head.fields, now), &errand.lifetimes).is_ok();
+        let head = ResponseHead { fields, freshness, stamp, asked: number, ..stored.head.clone() };
+        // Not by what this visitor is or asks: it was kept for all. Nor does it belong where it is if it varies by more now.
+        let for_all = Exchange { request: &RequestDirectives::default(), ..exchange(errand, status, &head.fields, at) };
+        let for_all = Exchange { credentials: Credentials::None, ..for_all };
+        let may_be_kept =
+            storable(&for_all, &errand.lifetimes).is_ok() && told_apart_by(&head.fields) == told_apart_before;
         let stored = Arc::new(StoredResponse { head, body: stored.body.clone() });
         let selected = Selected::Response(Arc::clone(&stored));
-        let keep = may_be_kept && landing.may_keep() && !was_purged && !self.is_purged(errand, &stored.head);
+        let is_void = was_void || self.is_void(errand, &stored.head);
+        let keep = may_be_kept && landing.may_keep() && !is_void;
         if keep {
             self.cache.show_selected(place.key, selected.clone());
         }
@@ -142,20 +142,19 @@ impl Relay {
         asked: Asked,
         mut landing: Landing<Arrival>,
     ) {
-        let now = asked.now;
         let mut why_original = None;
         if is_worth_a_look(&response) {
             let is_image = match read_head(&mut response).await {
-                Err(error) => return self.failed(errand, known, error, landing),
+                Err(error) => return self.failed(errand, error, landing),
                 Ok(head) => InputFormat::sniff(&head).is_some(),
             };
-            why_original = if is_image { self.why_not_developed(errand, &response, now) } else { None };
+            why_original = if is_image { self.why_not_developed(errand, &response, asked.at) } else { None };
             if is_image && why_original.is_none() {
                 landing.land(Arrival::Image(Handoff::new(response)));
                 return;
             }
         }
-        let exchange = exchange(errand, response.status, &response.headers, now);
+        let exchange = exchange(errand, response.status, &response.headers, asked.at);
         if storable(&exchange, &errand.lifetimes).is_err() {
             // What is stored is not what the URL gives any more, unless the origin only failed, or this is only his.
             let for_others = Exchange { credentials: Credentials::None, ..exchange };
@@ -164,16 +163,34 @@ impl Relay {
                 self.cache.remove(known.place.key).await;
             }
             let span = if is_passing { APART_FOR_A_MOMENT } else { APART };
-            return apart(response, landing, now, span, why_original);
+            return self.apart(response, landing, span, why_original);
         }
         let stamp = Stamp::of(asked.birth, &response.headers);
-        let draft = self.draft(errand, &response, now, (stamp, why_original)).await;
-        self.take_in(errand, known, response, draft, now, landing).await;
+        match self.draft(errand, &response, asked, (stamp, why_original)).await {
+            Ok(draft) => self.take_in(errand, response, draft, landing).await,
+            // What is too much in one visitor's request may not be in the next one's.
+            Err(NotTold::Request) => self.apart(response, landing, Duration::ZERO, why_original),
+            Err(NotTold::Response) => self.apart(response, landing, APART, why_original),
+        }
     }
 
-    /// Whether a hard purge has come over it since the origin was asked.
-    pub(super) fn is_purged(&self, errand: &Errand, head: &ResponseHead) -> bool {
-        self.cache.purges().standing(errand.purge_name(), &head.stamp) == Standing::Gone
+    /// Whether a hard purge or a change has come over it since the origin was asked.
+    pub(super) fn is_void(&self, errand: &Errand, head: &ResponseHead) -> bool {
+        self.changes.is_changed_since(errand.name().key(), head.asked)
+            || self.cache.purges().standing(errand.purge_name(), &head.stamp) == Standing::Gone
+    }
+
+    /// Hands a response to one taker; who comes within `span` goes alone.
+    pub(super) fn apart(
+        &self,
+        mut response: OriginResponse,
+        landing: Landing<Arrival>,
+        span: Duration,
+        why: Option<WhyOriginal>,
+    ) {
+        response.unhurried();
+        let waited = response.waited;
+        landing.land_apart(Arrival::Apart(Handoff::new(response), waited, why), self.clock.now(), span);
     }
 
     /// Why an image is passed through, if it is.
@@ -197,19 +214,6 @@ fn exchange<'a>(
     received_at: UnixSeconds,
 ) -> Exchange<'a> {
     Exchange { status, request: &errand.directives, credentials: errand.credentials, headers, received_at }
-}
-
-/// Hands a response to one taker; who comes within `span` goes alone.
-pub(super) fn apart(
-    mut response: OriginResponse,
-    landing: Landing<Arrival>,
-    now: UnixSeconds,
-    span: Duration,
-    why: Option<WhyOriginal>,
-) {
-    response.unhurried();
-    let waited = response.waited;
-    landing.land_apart(Arrival::Apart(Handoff::new(response), waited, why), now, span);
 }
 
 /// Adds what tells the origin which response is stored.

@@ -11,8 +11,8 @@ use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
     APART, APART_FOR_A_MOMENT, Errand, Relay,
-    fetch::{Arrival, add_date, apart},
-    lookup::{Known, Place, place_of},
+    fetch::{Arrival, Asked, add_date},
+    lookup::{Place, place_of},
 };
 use crate::{
     cache::{
@@ -25,7 +25,7 @@ use crate::{
         flights::Landing,
         receive::{EndedAnyhow, Received, first_reservation, receive},
     },
-    http::{freshness::Freshness, time::UnixSeconds, update::storable_fields, vary::Vary},
+    http::{freshness::Freshness, update::storable_fields, vary::Vary},
     image::why_original::WhyOriginal,
     origin::fetch::OriginResponse,
     request::key::{SourceVersion, body_key},
@@ -51,8 +51,18 @@ pub struct Draft {
     pub freshness: Freshness,
     /// Why it is not developed, where it is an image.
     pub why_original: Option<WhyOriginal>,
+    asked: u64,
     stamp: Stamp,
     selection: Selection,
+}
+
+/// Why it cannot be told which requests a response is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotTold {
+    /// It may depend on anything, or its own fields are too many.
+    Response,
+    /// What the request says in the fields that it depends on is too much.
+    Request,
 }
 
 /// Which requests it is for.
@@ -81,21 +91,18 @@ impl Relay {
     pub(super) async fn take_in(
         &self,
         errand: &Errand,
-        known: Option<Known>,
         mut response: OriginResponse,
-        draft: Option<Draft>,
-        now: UnixSeconds,
+        draft: Draft,
         mut landing: Landing<Arrival>,
     ) {
-        let Some(draft) = draft else { return apart(response, landing, now, APART, None) };
         let why_original = draft.why_original;
         let needed = first_reservation(&response, self.max_body_bytes);
         if needed > self.max_body_bytes {
-            return apart(response, landing, now, APART, why_original);
+            return self.apart(response, landing, APART, why_original);
         }
         let reserved = timeout(MEMORY_PATIENCE, self.buffers.reserve(needed)).await.ok().flatten();
         let Some(mut reserved) = reserved else {
-            return apart(response, landing, now, APART_FOR_A_MOMENT, why_original);
+            return self.apart(response, landing, APART_FOR_A_MOMENT, why_original);
         };
         let fill: Arc<RelayFill> = Arc::new(Fill::begin(draft, response.content_length()));
         let _ended = EndedAnyhow(Arc::clone(&fill));
@@ -107,42 +114,46 @@ impl Relay {
                 response.unhurried();
                 fill.overflow(response, reserved, why);
                 let span = if why == WhyOriginal::TooLarge { APART } else { APART_FOR_A_MOMENT };
-                landing.leave_apart(now, span);
+                landing.leave_apart(self.clock.now(), span);
             }
             Received::Failed(error) => {
                 fill.end(End::Failed(error.clone()));
-                self.failed(errand, known, error, landing);
+                self.failed(errand, error, landing);
             }
         }
     }
 
-    /// What is stored of a response's head; `None` where that cannot be.
+    /// What is stored of a response's head.
+    ///
+    /// # Errors
+    /// [`NotTold`]
     pub(super) async fn draft(
         &self,
         errand: &Errand,
         response: &OriginResponse,
-        now: UnixSeconds,
+        asked: Asked,
         (stamp, why_original): (Stamp, Option<WhyOriginal>),
-    ) -> Option<Draft> {
+    ) -> Result<Draft, NotTold> {
         let mut fields = storable_fields(&response.headers);
-        add_date(&mut fields, now);
-        let freshness = Freshness::of(response.status, &response.headers, now, &errand.lifetimes);
-        let list = told_apart_by(&response.headers)?;
+        add_date(&mut fields, asked.at);
+        let freshness = Freshness::of(response.status, &response.headers, asked.at, &errand.lifetimes);
+        let list = told_apart_by(&response.headers).ok_or(NotTold::Response)?;
         let status = response.status;
-        let draft = Draft { status, fields, freshness, why_original, stamp, selection: Selection::All };
+        let (asked, selection) = (asked.number, Selection::All);
+        let draft = Draft { status, fields, freshness, why_original, asked, stamp, selection };
         let field_bytes: usize = draft.fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if field_bytes > MAX_FIELD_BYTES {
-            return None;
+            return Err(NotTold::Response);
         }
         if list.is_empty() {
-            return Some(draft);
+            return Ok(draft);
         }
         let salt = match self.selectors(errand).await {
             Some(selectors) => selectors.salt,
-            None => self.next_number(),
+            None => self.changes.draw(),
         };
-        let place = place_of(errand, salt, &list)?;
-        Some(Draft { selection: Selection::Same { list, salt, place }, ..draft })
+        let place = place_of(errand, salt, &list).ok_or(NotTold::Request)?;
+        Ok(Draft { selection: Selection::Same { list, salt, place }, ..draft })
     }
 
     async fn selectors(&self, errand: &Errand) -> Option<Arc<Selectors>> {
@@ -158,7 +169,7 @@ impl Relay {
         let Selection::Same { list, salt, .. } = &draft.selection else { return None };
         let key = errand.name().key();
         let selectors = match self.cache.hot_selected(key) {
-            Some(Selected::Varies(known)) if known.salt == *salt => known.with(list.clone()),
+            Some(Selected::Varies(known)) if known.salt == *salt => known.with(list),
             _ => Selectors::new(*salt, list.clone()),
         };
         let selected = Selected::Varies(Arc::new(selectors));
@@ -177,15 +188,14 @@ impl Relay {
     ) {
         self.buffers.shrink(&mut reserved, fill.capacity());
         let bytes = fill.take_whole();
-        let Draft { status, ref fields, freshness, why_original, ref stamp, .. } = fill.facts;
+        let Draft { status, ref fields, freshness, why_original, asked, ref stamp, .. } = fill.facts;
         let (fields, stamp, len) = (fields.clone(), stamp.clone(), bytes.len() as u64);
-        let head = ResponseHead { status, fields, freshness, version, len, why_original, stamp };
+        let head = ResponseHead { status, fields, freshness, version, len, why_original, asked, stamp };
         let inline = head.is_inline().then(|| bytes.clone());
         let stored = Arc::new(StoredResponse { head: head.clone(), body: inline });
         let selected = Selected::Response(Arc::clone(&stored));
         let head = Arc::new(head);
-        let is_purged = self.is_purged(errand, &head);
-        let may_keep = landing.may_keep() && !is_purged && self.is_current(errand, &fill.facts).await;
+        let may_keep = landing.may_keep() && !self.is_void(errand, &head) && self.is_current(errand, &fill.facts).await;
         let place = self.place(errand, &fill.facts);
         if may_keep && stored.body.is_some() {
             self.cache.show_selected(place.key, selected.clone());
@@ -203,10 +213,18 @@ impl Relay {
             self.cache.show_selected(place.key, selected.clone());
         }
         drop(landing);
+        if self.is_void(errand, &head) {
+            return;
+        }
         if let Some(selectors) = self.show_selectors(errand, &fill.facts) {
             self.cache.save_selected(name.key(), name.text(), &selectors).await;
         }
         self.cache.save_selected(place.key, place.text, &selected).await;
+        if self.is_void(errand, &head) {
+            // It was changed while it was written; memory knows, and after a restart nobody would.
+            self.cache.remove(place.key).await;
+            return;
+        }
         let body: Option<StoredBody> = self.body(errand, &stored).await;
         if let Some(body) = body {
             fill.end(End::Stored(head, body));
@@ -233,7 +251,7 @@ impl Relay {
 
 /// The request fields that a response was selected by: those that `Vary` lists, and for packed content always what the client
 /// takes, since not every origin says so. `None` where it may be anything.
-fn told_apart_by(headers: &HeaderMap) -> Option<Vec<String>> {
+pub(super) fn told_apart_by(headers: &HeaderMap) -> Option<Vec<String>> {
     let mut names: Vec<String> = match Vary::of(headers) {
         Vary::Nothing => Vec::new(),
         Vary::Fields(fields) => fields.iter().map(|name| name.as_str().to_owned()).collect(),

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use super::Relay;
-use crate::request::key::{ResponseName, SourceName};
+use crate::request::key::ResponseName;
 
 impl Relay {
-    /// Forgets the responses and the image under a name, and lets nothing be kept of it that is on its way.
+    /// Forgets the responses under a name, and lets nothing be used of it that was asked for before.
     pub async fn invalidate(self: &Arc<Self>, name: ResponseName<'_>) {
         let response = name.key();
-        let source = SourceName { scope: name.scope, source: name.target }.key();
+        self.changes.change(response);
         self.flights.purge(response);
         self.cache.remove(response).await;
-        self.cache.remove(source).await;
     }
 }

@@ -71,8 +71,12 @@ impl Relay {
         flight.map_or(Found::Untold, |flight| Found::Nothing { flight, varies: true })
     }
 
-    /// What a soft purge has come over is stale since then; what a hard one has is forgotten.
+    /// What a soft purge has come over is stale since then; what a hard one has, or a change, is forgotten.
     async fn unless_purged(&self, errand: &Errand, known: Known) -> Option<Known> {
+        if self.changes.is_changed_since(errand.name().key(), known.response.head.asked) {
+            self.cache.remove(known.place.key).await;
+            return None;
+        }
         match self.cache.purges().standing(errand.purge_name(), &known.response.head.stamp) {
             Standing::Valid => Some(known),
             Standing::Stale { since } => {

@@ -10,13 +10,7 @@ mod invalidate;
 mod lookup;
 mod obtain;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 pub use errand::Errand;
 pub use intake::{Draft, RelayFill};
@@ -26,7 +20,7 @@ use self::fetch::Arrival;
 use crate::{
     cache::tiers::Cache,
     clock::Clock,
-    coalesce::{budget::Budget, flights::Flights},
+    coalesce::{budget::Budget, changes::Changes, flights::Flights},
     origin::fetch::Origins,
 };
 
@@ -43,30 +37,30 @@ pub struct Relay {
     cache: Arc<Cache>,
     origins: Arc<Origins>,
     flights: Arc<Flights<Arrival>>,
-    /// Shared with originals on their way in.
+    /// Memory of responses on their way in.
     buffers: Budget,
     max_body_bytes: u64,
     clock: Clock,
-    /// Numbers what must differ from all before: seeded by the time of the start.
-    numbers: AtomicU64,
+    changes: Changes,
 }
 
 impl Relay {
     /// A relay that keeps responses of up to `max_body_bytes` in `cache`; those on their way in take memory of `buffers`.
     #[must_use]
     pub fn new(cache: Arc<Cache>, origins: Arc<Origins>, buffers: Budget, max_body_bytes: u64, clock: Clock) -> Self {
-        // A second has room for as many numbers as are drawn in it, also where it is run anew at once.
-        let numbers = AtomicU64::new(clock.now().0 << 24 | u64::from(std::process::id() & 0xff) << 16);
-        Self { cache, origins, flights: Arc::default(), buffers, max_body_bytes, clock, numbers }
+        let changes = Changes::new(clock.now());
+        Self { cache, origins, flights: Arc::default(), buffers, max_body_bytes, clock, changes }
+    }
+
+    /// Bytes of responses on their way in.
+    #[must_use]
+    pub fn buffers_in_use(&self) -> u64 {
+        self.buffers.in_use()
     }
 
     /// Whether nothing is on its way in or being stored.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.flights.is_empty()
-    }
-
-    fn next_number(&self) -> u64 {
-        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 }

@@ -15,10 +15,11 @@ use crate::{
         response::StoredResponse,
     },
     coalesce::{
+        fill::End,
         flights::{Joined, Waiting},
         handoff::Handoff,
     },
-    http::storability::Credentials,
+    http::{request_directives::RequestDirectives, storability::Credentials},
     image::why_original::WhyOriginal,
     origin::{error::FetchError, fetch::OriginResponse},
 };
@@ -88,6 +89,7 @@ impl Relay {
             let now = self.clock.now();
             let found = self.find(errand).await;
             let (flight, known, because) = match found {
+                Found::Untold if errand.directives.only_if_cached => return Relayed::NotCached,
                 Found::Untold => return Relayed::Alone,
                 Found::Nothing { flight, varies } => {
                     (flight, None, if varies { Because::VaryMiss } else { Because::UriMiss })
@@ -105,7 +107,7 @@ impl Relay {
                         && known.response.head.freshness.may_serve_while_revalidating(now)
                         && let Some(stored) = self.stored(errand, &known, How::WhileRevalidating).await
                     {
-                        self.revalidate(errand, known);
+                        self.revalidate(errand, &known);
                         return stored;
                     }
                     (known.place.key, Some(known), Because::Stale)
@@ -122,15 +124,15 @@ impl Relay {
                 Begun::Alone => return Relayed::Alone,
             };
             collapsed |= waiting.collapsed;
-            let is_own = !waiting.collapsed;
-            match waiting.result().await {
+            let way = (collapsed, because);
+            let relayed = match (waiting.collapsed, waiting.result().await) {
                 // Who led was lost: somebody takes over.
-                None => {}
-                Some(arrival) => {
-                    if let Some(relayed) = self.relayed(errand, arrival, is_own, collapsed, because).await {
-                        return relayed;
-                    }
-                }
+                (_, None) => None,
+                (false, Some(arrival)) => self.own(errand, arrival, known, way).await,
+                (true, Some(arrival)) => self.shared(errand, arrival, known, way).await,
+            };
+            if let Some(relayed) = relayed {
+                return relayed;
             }
         }
         Relayed::Alone
@@ -147,38 +149,79 @@ impl Relay {
         if errand.directives.only_if_cached { Relayed::NotCached } else { Relayed::Alone }
     }
 
-    /// Makes something of what came; `None` where it is not for this request, and there may be another by now.
-    async fn relayed(
+    /// What came for the one who led; `None` where it has been lost again.
+    async fn own(
         &self,
         errand: &Errand,
         arrival: Arrival,
-        is_own: bool,
-        collapsed: bool,
-        because: Because,
+        known: Option<Known>,
+        (collapsed, because): (bool, Because),
     ) -> Option<Relayed> {
         let forwarded = |waited| Forwarded { waited, collapsed, because };
         match arrival {
-            Arrival::Filling(fill, waited) => {
-                let may_have_it = !fill.has_ended() || fill.facts.freshness.is_fresh(self.clock.now());
-                (is_own || may_have_it && fill.facts.is_for(errand)).then(|| Relayed::Filling(fill, forwarded(waited)))
-            }
+            Arrival::Filling(fill, waited) => Some(Relayed::Filling(fill, forwarded(waited))),
             Arrival::Validated(known, waited) => {
-                let is_for = is_own || self.is_for(errand, &known).await;
-                if !is_for {
-                    return None;
+                let stored = self.stored(errand, &known, How::Validated(forwarded(waited))).await;
+                if stored.is_none() {
+                    self.lose(&known).await;
                 }
-                self.stored(errand, &known, How::Validated(forwarded(waited))).await
+                stored
             }
-            Arrival::Failed(error, standing_in) => Some(match standing_in {
-                Some(known) => match self.stored(errand, &known, How::InsteadOfError).await {
-                    Some(stored) => stored,
-                    None => Relayed::Failed(error),
-                },
-                None => Relayed::Failed(error),
-            }),
+            Arrival::Failed(error) => Some(self.instead_of(error, errand, known).await),
             Arrival::Image(response) => Some(Relayed::Image(response)),
             Arrival::Apart(response, waited, why) => Some(Relayed::Direct(response, forwarded(waited), why)),
         }
+    }
+
+    /// What came for those who waited. Only what may be used for all without asking again is theirs (RFC 9111, 4): what came
+    /// was asked for in the leader's name. `None` where there may be another by now.
+    async fn shared(
+        &self,
+        errand: &Errand,
+        arrival: Arrival,
+        known: Option<Known>,
+        way: (bool, Because),
+    ) -> Option<Relayed> {
+        let now = self.clock.now();
+        match arrival {
+            Arrival::Filling(ref fill, _) => {
+                if !fill.facts.freshness.is_fresh(now) {
+                    return Some(Relayed::Alone);
+                }
+                if !fill.facts.is_for(errand) {
+                    return None;
+                }
+                // One whose length is not known may prove too large to be held: then it is only the leader's.
+                if fill.announced_len.is_none() && matches!(fill.ended().await, End::NotHeld(_)) {
+                    return Some(Relayed::Alone);
+                }
+                self.own(errand, arrival, known, way).await
+            }
+            Arrival::Validated(ref validated, _) => {
+                if !validated.response.head.freshness.is_fresh(now) {
+                    return Some(Relayed::Alone);
+                }
+                if !self.is_for(errand, validated).await {
+                    return None;
+                }
+                self.own(errand, arrival, known, way).await
+            }
+            Arrival::Failed(error) => Some(self.instead_of(error, errand, known).await),
+            Arrival::Image(_) => Some(Relayed::Image(Handoff::default())),
+            Arrival::Apart(..) => Some(Relayed::Alone),
+        }
+    }
+
+    /// What is stored, if it may be used although the origin gave no answer (RFC 9111, 4.2.4; RFC 5861, 4).
+    async fn instead_of(&self, error: FetchError, errand: &Errand, known: Option<Known>) -> Relayed {
+        let Some(known) = known else { return Relayed::Failed(error) };
+        let freshness = known.response.head.freshness;
+        if freshness.may_stand_in(self.clock.now())
+            && let Some(stored) = self.stored(errand, &known, How::InsteadOfError).await
+        {
+            return stored;
+        }
+        Relayed::Failed(if freshness.must_revalidate { error.while_validating() } else { error })
     }
 
     /// Whether a response is the one that is selected by what `errand` says.
@@ -200,18 +243,23 @@ impl Relay {
     fn flight_of(&self, errand: &Errand, shared: CacheKey) -> CacheKey {
         match errand.credentials {
             Credentials::Authorization => {
-                KeyHasher::new().text("own").bytes(&self.next_number().to_le_bytes()).finish()
+                KeyHasher::new().text("own").bytes(&self.changes.draw().to_le_bytes()).finish()
             }
-            // Who comes after a purge does not join what was begun before it.
-            Credentials::None | Credentials::Cookie => self.cache.purges().key_of_work(errand.purge_name(), shared),
+            // Who comes after a purge or a change does not join what was begun before it.
+            Credentials::None | Credentials::Cookie => {
+                let work = self.cache.purges().key_of_work(errand.purge_name(), shared);
+                self.changes.key_of_work(errand.name().key(), work)
+            }
         }
     }
 
     /// Has a stale response validated, once, while it is used.
-    fn revalidate(self: &Arc<Self>, errand: &Errand, known: Known) {
+    fn revalidate(self: &Arc<Self>, errand: &Errand, known: &Known) {
         let flight = self.flight_of(errand, known.place.key);
+        // It is done for all, whatever this visitor asks of caches.
+        let errand = Errand { directives: RequestDirectives::default(), ..errand.clone() };
         // Where somebody is at it, or it failed a moment ago, nothing is to be done.
-        let _ = self.begin(errand, flight, Some(&known));
+        let _ = self.begin(&errand, flight, Some(known));
     }
 
     fn begin(self: &Arc<Self>, errand: &Errand, flight: CacheKey, known: Option<&Known>) -> Begun {
