@@ -4,6 +4,9 @@ use reqwest::{Method, StatusCode};
 
 use crate::harness::{Edge, Origin, Reply, Setup, Still, reply::BOTH, until};
 
+/// Names and values of header fields.
+type Given = &'static [(&'static str, &'static str)];
+
 /// Asks twice in a row and tells whether the second answer came from the cache.
 async fn is_kept(edge: &Edge, path: &str, asking: &[(&str, &str)]) -> bool {
     for is_second in [false, true] {
@@ -20,7 +23,7 @@ async fn is_kept(edge: &Edge, path: &str, asking: &[(&str, &str)]) -> bool {
 
 #[tokio::test]
 async fn what_is_for_nobody_else_or_not_to_be_kept_is_asked_for_each_time() {
-    let table: [(&[(&str, &str)], &[(&str, &str)]); 12] = [
+    let table: [(Given, Given); 12] = [
         (&[], &[("cache-control", "no-store")]),
         (&[], &[("cache-control", "no-store, max-age=60")]),
         (&[], &[("cache-control", "max-age=60, nO-StOrE")]),
