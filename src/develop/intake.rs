@@ -103,7 +103,11 @@ impl Intake<'_> {
         self.landing.land(Obtained::Filling(Arc::clone(&fill), cost));
         let (sources, largest) = (self.sources, self.sources.max_body_bytes);
         match receive(&fill, &mut response, &mut reserved, &sources.buffers, largest).await {
-            Received::Whole(version) => self.keep(&fill, version, reserved).await,
+            Received::Whole(version) => {
+                // Its place among the requests to origins is free, however long the disk takes.
+                drop(response);
+                self.keep(&fill, version, reserved).await;
+            }
             Received::NotHeld(why) => {
                 response.unhurried();
                 if why == WhyOriginal::TooLarge {

@@ -109,7 +109,11 @@ impl Relay {
         self.show_selectors(errand, &fill.facts);
         landing.land(Arrival::Filling(Arc::clone(&fill), response.waited));
         match receive(&fill, &mut response, &mut reserved, &self.buffers, self.max_body_bytes).await {
-            Received::Whole(version) => self.keep(errand, &fill, version, reserved, landing).await,
+            Received::Whole(version) => {
+                // Its place among the requests to origins is free, however long the disk takes.
+                drop(response);
+                self.keep(errand, &fill, version, reserved, landing).await;
+            }
             Received::NotHeld(why) => {
                 response.unhurried();
                 fill.overflow(response, reserved, why);

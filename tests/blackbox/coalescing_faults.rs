@@ -82,7 +82,7 @@ async fn one_who_reads_slowly_holds_nobody_up() {
     assert_eq!(slow.status().await, 200);
     let answers = join_all((0..5).map(|_| edge.get("/large").into_future())).await;
     assert!(answers.iter().all(|answer| answer.body == body));
-    assert!(edge.get("/large").await.is_hit());
+    assert!(edge.get("/large").await.is_shared());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -146,7 +146,7 @@ async fn assert_fetched_side_by_side(path: &str) {
         gate.open();
     };
     let (answers, ()) = tokio::join!(views, opened);
-    assert!(answers.iter().all(|answer| answer.status == StatusCode::OK && !answer.is_hit()));
+    assert!(answers.iter().all(|answer| answer.status == StatusCode::OK && !answer.is_shared()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -211,6 +211,6 @@ async fn other_things_are_served_while_one_hangs() {
     for end in BOTH {
         let path = format!("/a{end}");
         edge.get(&path).await;
-        assert!(edge.get(&path).await.is_hit());
+        assert!(edge.get(&path).await.is_shared());
     }
 }

@@ -4,8 +4,8 @@ use reqwest::{Method, StatusCode};
 
 use crate::harness::{Edge, Origin, Reply, Setup, reply::BOTH};
 
-async fn is_hit(edge: &Edge, path: &str) -> bool {
-    edge.get(path).await.is_hit()
+async fn is_kept(edge: &Edge, path: &str) -> bool {
+    edge.get(path).await.is_shared()
 }
 
 #[tokio::test]
@@ -17,10 +17,10 @@ async fn a_change_makes_what_was_stored_of_the_same_url_invalid() {
             let path = format!("/{method}{end}");
             origin.set(&path, Reply::fit_for(&path).max_age(600));
             edge.get(&path).await;
-            assert!(is_hit(&edge, &path).await, "{path}");
+            assert!(is_kept(&edge, &path).await, "{path}");
             let changed = edge.request(Method::from_bytes(method.as_bytes()).unwrap(), &path).body("x").await;
             assert_eq!(changed.status, StatusCode::OK);
-            assert!(!is_hit(&edge, &path).await, "{path} is still what it was before {method}");
+            assert!(!is_kept(&edge, &path).await, "{path} is still what it was before {method}");
         }
     }
 }
@@ -36,7 +36,7 @@ async fn a_change_that_failed_changes_nothing() {
             edge.get(&path).await;
             origin.set(&path, Reply::status(status, "no"));
             assert_eq!(edge.request(Method::POST, &path).body("x").await.status.as_u16(), status);
-            assert!(is_hit(&edge, &path).await, "{path}");
+            assert!(is_kept(&edge, &path).await, "{path}");
         }
     }
 }
@@ -51,7 +51,7 @@ async fn what_may_not_change_anything_makes_nothing_invalid() {
         edge.get(&path).await;
         edge.request(Method::OPTIONS, &path).await;
         edge.request(Method::HEAD, &path).await;
-        assert!(is_hit(&edge, &path).await, "{path}");
+        assert!(is_kept(&edge, &path).await, "{path}");
     }
 }
 
@@ -70,10 +70,10 @@ async fn where_the_change_says_that_it_took_place_is_invalid_too_within_the_site
             edge.get(&theirs).host("other.test").await;
             origin.set("/form", Reply::page("done").header(field, &own));
             edge.request(Method::POST, "/form").body("x").await;
-            assert!(!is_hit(&edge, &own).await, "{own} was changed");
+            assert!(!is_kept(&edge, &own).await, "{own} was changed");
             origin.set("/form", Reply::page("done").header(field, &format!("http://other.test{theirs}")));
             edge.request(Method::POST, "/form").body("x").await;
-            assert!(edge.get(&theirs).host("other.test").await.is_hit(), "a site made another's {theirs} invalid");
+            assert!(edge.get(&theirs).host("other.test").await.is_shared(), "a site made another's {theirs} invalid");
         }
     }
 }
@@ -86,10 +86,10 @@ async fn a_change_makes_every_representation_invalid() {
     let get = |language: &'static str| edge.get("/page").header("accept-language", language);
     for language in ["de", "en"] {
         get(language).await;
-        assert!(get(language).await.is_hit(), "{language}");
+        assert!(get(language).await.is_shared(), "{language}");
     }
     edge.request(Method::POST, "/page").body("x").await;
     for language in ["de", "en"] {
-        assert!(!get(language).await.is_hit(), "{language}");
+        assert!(!get(language).await.is_shared(), "{language}");
     }
 }

@@ -11,7 +11,7 @@ async fn edge_with_text() -> (Origin, Edge) {
     let origin = Origin::with("/text", reply.header("last-modified", "Sat, 01 Jan 2022 00:00:00 GMT")).await;
     let edge = Edge::start(Setup::of(&origin)).await;
     assert_eq!(edge.get("/text").await.text(), TEXT);
-    until("it is stored", async || edge.get("/text").await.is_hit()).await;
+    until("it is stored", async || edge.get("/text").await.is_shared()).await;
     (origin, edge)
 }
 
@@ -28,7 +28,7 @@ async fn a_part_of_what_is_stored_whole_comes_from_the_cache() {
         let answer = edge.get("/text").header("range", range).await;
         assert_eq!((answer.status, answer.text().as_str()), (StatusCode::PARTIAL_CONTENT, part), "{range}");
         assert_eq!((answer.field("content-range").as_str(), answer.field("etag").as_str()), (place, "\"v\""));
-        assert!(answer.is_hit(), "{answer:?}");
+        assert!(answer.is_shared(), "{answer:?}");
     }
     assert_eq!(origin.count("/text"), 1);
 }

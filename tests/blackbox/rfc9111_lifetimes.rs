@@ -22,7 +22,7 @@ async fn assert_fresh_for(rows: impl Fn(&Still) -> Vec<Row>) {
                 still.set(&path, Reply::fit_for(&path).fields(fields));
                 let first = still.get(&path).await;
                 assert_eq!(first.status.as_u16(), 200, "{fields:?}");
-                assert!(!first.is_hit());
+                assert!(!first.is_shared());
             }
         }
     }
@@ -38,11 +38,11 @@ async fn assert_fresh_for(rows: impl Fn(&Still) -> Vec<Row>) {
             for end in BOTH {
                 if instant + 1 == *lifetime {
                     let answer = still.get(&path("before", row, end)).await;
-                    assert!(answer.is_hit(), "after {instant} s {fields:?} is fresh: {answer:?}");
+                    assert!(answer.is_shared(), "after {instant} s {fields:?} is fresh: {answer:?}");
                 }
                 if instant == *lifetime {
                     let answer = still.get(&path("after", row, end)).await;
-                    assert!(!answer.is_hit(), "after {instant} s {fields:?} is stale: {answer:?}");
+                    assert!(!answer.is_shared(), "after {instant} s {fields:?} is stale: {answer:?}");
                 }
             }
         }
@@ -178,7 +178,7 @@ async fn nothing_is_guessed_where_the_origin_gives_no_lifetime() {
     let still = Still::start(|setup| setup).await;
     still.set("/page", Reply::page("x").header("last-modified", &still.date(-1_000_000)));
     for asked in 1..=2 {
-        assert!(!still.get("/page").await.is_hit());
+        assert!(!still.get("/page").await.is_shared());
         assert_eq!(still.count("/page"), asked);
     }
 }
@@ -195,10 +195,10 @@ async fn a_site_that_wants_it_guesses_from_last_modified_unless_the_origin_is_ex
         still.get(path).await;
     }
     still.pass(99).await;
-    assert!(still.get("/page").await.is_hit());
+    assert!(still.get("/page").await.is_shared());
     for path in ["/explicit", "/expires", "/undated"] {
-        assert!(!still.get(path).await.is_hit(), "{path}");
+        assert!(!still.get(path).await.is_shared(), "{path}");
     }
     still.pass(1).await;
-    assert!(!still.get("/page").await.is_hit());
+    assert!(!still.get("/page").await.is_shared());
 }

@@ -39,7 +39,7 @@ async fn what_was_stored_tells_its_age_and_when_it_was_made() {
         still.get(path).await;
         still.pass(7).await;
         let hit = still.get(path).await;
-        assert!(hit.is_hit(), "{hit:?}");
+        assert!(hit.is_shared(), "{hit:?}");
         assert_eq!(hit.field("age"), told.to_string(), "{path}");
         // A variant is made here, when it is delivered.
         assert!(path.ends_with(".jpg") || hit.field("date") == made, "{path}: {hit:?} was made at {made}");
@@ -62,7 +62,7 @@ async fn head_is_answered_from_what_get_stored() {
         still.get(path).await;
         let get = still.get(path).await;
         let head = still.edge.request(Method::HEAD, path).await;
-        assert!(get.is_hit() && head.is_hit() && head.body.is_empty(), "{head:?}");
+        assert!(get.is_shared() && head.is_shared() && head.body.is_empty(), "{head:?}");
         for name in ["content-type", "content-length", "etag", "vary", "cache-control", "age", "date"] {
             assert_eq!(head.field(name), get.field(name), "{path}: {name}");
         }
@@ -84,7 +84,7 @@ async fn a_client_cannot_make_the_cache_ask_the_origin() {
             ("pragma", "no-cache"),
         ] {
             let answer = still.edge.get(path).header(name, value).await;
-            assert!(answer.is_hit(), "{path}, {name}: {value}: {answer:?}");
+            assert!(answer.is_shared(), "{path}, {name}: {value}: {answer:?}");
         }
         assert_eq!(still.count(path), 1);
     }
@@ -100,7 +100,7 @@ async fn only_if_cached_never_asks_the_origin() {
         assert_eq!(still.count(path), 0);
         still.get(path).await;
         let hit = only().await;
-        assert!(hit.status == StatusCode::OK && hit.is_hit(), "{path}: {hit:?}");
+        assert!(hit.status == StatusCode::OK && hit.is_shared(), "{path}: {hit:?}");
         assert_eq!(still.count(path), 1);
     }
 }
@@ -114,11 +114,11 @@ async fn immutable_is_not_validated_while_fresh_and_like_any_other_once_stale() 
             let path = format!("/{}{path}", control.len());
             still.set(&path, Reply::fit_for(&path).control(control).header("etag", "\"v\""));
             still.get(&path).await;
-            assert!(still.edge.get(&path).header("cache-control", "no-cache").await.is_hit());
+            assert!(still.edge.get(&path).header("cache-control", "no-cache").await.is_shared());
             assert_eq!(still.count(&path), 1, "{control}");
             still.pass(60).await;
             let answer = still.get(&path).await;
-            assert!(answer.status == StatusCode::OK && !answer.is_hit(), "{control}: {answer:?}");
+            assert!(answer.status == StatusCode::OK && !answer.is_shared(), "{control}: {answer:?}");
             assert_eq!(still.origin.last(&path).field("if-none-match"), "\"v\"");
         }
     }
@@ -134,7 +134,7 @@ async fn what_differs_in_its_query_is_another_thing() {
     for path in ["/page", "/a.jpg"] {
         for (asked, query) in ["?v=1", "?v=2", "?v=1", "?v=2"].into_iter().enumerate() {
             let answer = still.edge.get(&format!("{path}{query}")).accept(CHROMIUM).await;
-            assert_eq!(answer.is_hit(), asked > 1, "{path}{query}: {answer:?}");
+            assert_eq!(answer.is_shared(), asked > 1, "{path}{query}: {answer:?}");
             assert!(path != "/page" || answer.text() == query);
         }
     }

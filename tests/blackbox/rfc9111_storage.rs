@@ -4,6 +4,9 @@ use reqwest::{Method, StatusCode};
 
 use crate::harness::{Edge, Origin, Reply, Setup, Still, reply::BOTH, until};
 
+/// Names and values of header fields.
+type Given = &'static [(&'static str, &'static str)];
+
 /// Asks twice in a row and tells whether the second answer came from the cache.
 async fn is_kept(edge: &Edge, path: &str, asking: &[(&str, &str)]) -> bool {
     for is_second in [false, true] {
@@ -11,16 +14,16 @@ async fn is_kept(edge: &Edge, path: &str, asking: &[(&str, &str)]) -> bool {
         let answer = request.await;
         assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
         if is_second {
-            return answer.is_hit();
+            return answer.is_shared();
         }
-        assert!(!answer.is_hit(), "{path}: {answer:?}");
+        assert!(!answer.is_shared(), "{path}: {answer:?}");
     }
     unreachable!()
 }
 
 #[tokio::test]
 async fn what_is_for_nobody_else_or_not_to_be_kept_is_asked_for_each_time() {
-    let table: [(&[(&str, &str)], &[(&str, &str)]); 12] = [
+    let table: [(Given, Given); 12] = [
         (&[], &[("cache-control", "no-store")]),
         (&[], &[("cache-control", "no-store, max-age=60")]),
         (&[], &[("cache-control", "max-age=60, nO-StOrE")]),
@@ -68,7 +71,7 @@ async fn a_request_that_forbids_storing_may_still_be_answered_from_what_others_s
     let origin = Origin::with("/page", Reply::page("x").max_age(60)).await;
     let edge = Edge::start(Setup::of(&origin)).await;
     edge.get("/page").await;
-    assert!(edge.get("/page").header("cache-control", "no-store").await.is_hit());
+    assert!(edge.get("/page").header("cache-control", "no-store").await.is_shared());
 }
 
 #[tokio::test]
@@ -85,7 +88,7 @@ async fn a_cookie_is_for_the_one_it_was_set_for() {
             assert_eq!(first.field("set-cookie"), if is_for_one { "session=secret" } else { "" }, "{path}: {first:?}");
             for _ in 0..2 {
                 let later = edge.get(&path).await;
-                assert!(!later.is_hit() || !later.has("set-cookie"), "{path}: {later:?}");
+                assert!(!later.is_shared() || !later.has("set-cookie"), "{path}: {later:?}");
             }
         }
     }
@@ -143,7 +146,7 @@ async fn an_answer_to_a_post_is_not_kept() {
     let origin = Origin::with("/form", reply).await;
     let edge = Edge::start(Setup::of(&origin)).await;
     edge.request(Method::POST, "/form").body("a=b").await;
-    assert!(!edge.get("/form").await.is_hit());
+    assert!(!edge.get("/form").await.is_shared());
     assert_eq!(origin.count("/form"), 2);
 }
 
@@ -160,7 +163,7 @@ async fn fields_of_one_connection_are_not_stored() {
     let edge = Edge::start(Setup::of(&origin)).await;
     edge.get("/page").await;
     let hit = edge.get("/page").await;
-    assert!(hit.is_hit() && hit.has("x-public"), "{hit:?}");
+    assert!(hit.is_shared() && hit.has("x-public"), "{hit:?}");
     for name in ["x-private", "keep-alive", "proxy-authenticate"] {
         assert!(!hit.has(name), "{name} was stored");
     }
@@ -174,6 +177,6 @@ async fn what_is_kept_outlives_a_restart() {
     until("it is on disk", async || edge.metric("lightmeter_cache_entries", &[("tier", "disk")]).await >= 1).await;
     let edge = edge.restart(crate::harness::edge::Ending::Stopped).await;
     let hit = edge.get("/page").await;
-    assert!(hit.is_hit() && hit.text() == "kept" && hit.field("x-own") == "1", "{hit:?}");
+    assert!(hit.is_shared() && hit.text() == "kept" && hit.field("x-own") == "1", "{hit:?}");
     assert_eq!(origin.count("/page"), 1);
 }

@@ -39,7 +39,7 @@ async fn assert_kept(rows: &[Row]) {
                 let answer = still.get(&path(row, end)).await;
                 let is_fresh = lifetime.is_some_and(|lifetime| instant < lifetime);
                 assert_eq!(
-                    answer.is_hit(),
+                    answer.is_shared(),
                     is_fresh,
                     "{end} after {instant} s: {targeted:?} over {general:?}: {answer:?}"
                 );
@@ -154,7 +154,7 @@ async fn fields_for_other_caches_pass_through_and_say_nothing_here() {
     still.set("/page", reply);
     for is_hit in [false, true] {
         let answer = still.get("/page").await;
-        assert_eq!(answer.is_hit(), is_hit);
+        assert_eq!(answer.is_shared(), is_hit);
         assert_eq!(answer.field("akamai-cache-control"), "no-store");
         assert_eq!(answer.field("example-cache-control"), "max-age=1");
         assert_eq!(answer.max_age(), Some(60));

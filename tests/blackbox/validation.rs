@@ -24,7 +24,7 @@ async fn the_origin_is_asked_with_its_own_validators_whatever_the_client_holds()
         assert_eq!(asked.field("if-none-match"), "\"origins\"", "{path}");
         assert_eq!(asked.field("if-modified-since"), CHANGED, "{path}");
         assert_eq!(still.count(path), 2);
-        assert!(still.get(path).await.is_hit(), "{path} is fresh again");
+        assert!(still.get(path).await.is_shared(), "{path} is fresh again");
     }
 }
 
@@ -65,7 +65,7 @@ async fn a_304_brings_new_fields_but_none_that_describe_the_bytes() {
     still.set("/page", new);
     for is_hit in [false, true] {
         let answer = still.get("/page").await;
-        assert_eq!((answer.status, answer.text().as_str(), answer.is_hit()), (StatusCode::OK, "stored", is_hit));
+        assert_eq!((answer.status, answer.text().as_str(), answer.is_shared()), (StatusCode::OK, "stored", is_hit));
         assert_eq!((answer.field("x-own").as_str(), answer.field("x-kept").as_str()), ("new", "kept"));
         assert_eq!((answer.max_age(), answer.field("expires").as_str()), (Some(20), AFTER));
         assert_eq!((answer.content_type().as_str(), answer.field("content-length").as_str()), ("text/html", "6"));
@@ -73,7 +73,7 @@ async fn a_304_brings_new_fields_but_none_that_describe_the_bytes() {
         assert!(!answer.has("content-encoding") && !answer.has("content-range"), "{answer:?}");
     }
     still.pass(19).await;
-    assert!(still.get("/page").await.is_hit(), "the new lifetime holds");
+    assert!(still.get("/page").await.is_shared(), "the new lifetime holds");
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_304_freshens_all_that_was_made_of_a_source_and_nothing_is_made_again(
     for (number, (path, accept)) in views.into_iter().enumerate() {
         let again = still.edge.get(path).accept(accept).await;
         assert_eq!((&again.body, again.etag()), (&first[number].body, first[number].etag()));
-        assert_eq!(again.is_hit(), number > 0, "the first is validated, the others are fresh by it");
+        assert_eq!(again.is_shared(), number > 0, "the first is validated, the others are fresh by it");
     }
     assert_eq!((still.count("/a.jpg"), still.edge.encodes().await), (2, encodes));
 }
@@ -117,7 +117,7 @@ async fn a_full_answer_replaces_the_source_and_all_that_was_made_of_it() {
     }
     for is_hit in [false, true] {
         let page = still.get("/a.html").await;
-        assert_eq!((page.text().as_str(), page.etag().as_str(), page.is_hit()), ("two", "\"v2\"", is_hit));
+        assert_eq!((page.text().as_str(), page.etag().as_str(), page.is_shared()), ("two", "\"v2\"", is_hit));
         assert!(!page.has("x-old"), "fields of the old response are gone with it");
     }
     assert_eq!((still.count("/a.jpg"), still.count("/a.html")), (2, 2));

@@ -16,7 +16,7 @@ async fn each_representation_is_stored_beside_the_others_and_served_to_whom_it_f
     for is_hit in [false, true] {
         for language in ["de", "en", "fr"] {
             let answer = edge.get("/page").header("accept-language", language).await;
-            assert_eq!((answer.text().as_str(), answer.is_hit()), (language, is_hit));
+            assert_eq!((answer.text().as_str(), answer.is_shared()), (language, is_hit));
             assert_eq!(answer.field("vary"), "Accept-Language");
         }
     }
@@ -33,7 +33,7 @@ async fn a_field_that_is_missing_is_another_than_one_that_is_there() {
             None => request,
         }
         .await;
-        assert_eq!((answer.text().as_str(), answer.is_hit()), (value.unwrap_or_default(), is_hit));
+        assert_eq!((answer.text().as_str(), answer.is_shared()), (value.unwrap_or_default(), is_hit));
     }
 }
 
@@ -43,11 +43,11 @@ async fn all_fields_that_it_names_must_match_and_no_others() {
     let get = |foo: &'static str, bar: &'static str, baz: &'static str| {
         edge.get("/page").header("foo", foo).header("bar", bar).header("baz", baz)
     };
-    assert!(!get("1", "1", "1").await.is_hit());
-    assert!(get("1", "1", "2").await.is_hit(), "Baz has no say");
-    assert!(!get("1", "2", "1").await.is_hit());
-    assert!(!get("2", "1", "1").await.is_hit());
-    assert!(get("1", "2", "1").await.is_hit() && get("2", "1", "1").await.is_hit());
+    assert!(!get("1", "1", "1").await.is_shared());
+    assert!(get("1", "1", "2").await.is_shared(), "Baz has no say");
+    assert!(!get("1", "2", "1").await.is_shared());
+    assert!(!get("2", "1", "1").await.is_shared());
+    assert!(get("1", "2", "1").await.is_shared() && get("2", "1", "1").await.is_shared());
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn names_stand_in_any_order_case_and_number_of_fields() {
         origin.set(&path, fields.iter().fold(reply, |reply, value| reply.header("vary", value)));
         for (foo, is_hit) in [("1", false), ("2", false), ("1", true), ("2", true)] {
             let answer = edge.get(&path).header("foo", foo).header("bar", "x").await;
-            assert_eq!((answer.text().as_str(), answer.is_hit()), (foo, is_hit), "{fields:?}");
+            assert_eq!((answer.text().as_str(), answer.is_shared()), (foo, is_hit), "{fields:?}");
         }
     }
 }
@@ -85,7 +85,7 @@ async fn packed_and_plain_are_kept_apart() {
     for is_hit in [false, true] {
         for coding in ["br", "gzip", "identity"] {
             let answer = edge.get("/page").header("accept-encoding", coding).await;
-            assert_eq!((answer.text().as_str(), answer.is_hit()), (coding, is_hit), "{coding}");
+            assert_eq!((answer.text().as_str(), answer.is_shared()), (coding, is_hit), "{coding}");
         }
     }
 }
@@ -107,7 +107,7 @@ async fn a_vary_of_very_many_names_is_not_stored() {
     let (origin, edge) = echoing("foo", &names).await;
     for asked in 1..=2 {
         let answer = edge.get("/page").header("foo", "1").await;
-        assert_eq!((answer.text().as_str(), answer.is_hit()), ("1", false));
+        assert_eq!((answer.text().as_str(), answer.is_shared()), ("1", false));
         assert_eq!(origin.count("/page"), asked);
     }
 }
@@ -147,7 +147,7 @@ async fn clients_that_read_the_same_share_one_variant_however_they_say_it() {
     let first = edge.get("/a.jpg").accept("image/avif,image/webp,*/*").await;
     for accept in ["image/webp, image/avif", CHROMIUM, "IMAGE/AVIF;q=1.0, text/html, image/webp;q=0.9"] {
         let answer = edge.get("/a.jpg").accept(accept).await;
-        assert!(answer.is_hit() && answer.etag() == first.etag(), "{accept}: {answer:?}");
+        assert!(answer.is_shared() && answer.etag() == first.etag(), "{accept}: {answer:?}");
     }
     assert_eq!(edge.encodes().await, 1);
     for (accept, content_type) in [

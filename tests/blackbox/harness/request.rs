@@ -138,6 +138,11 @@ impl Answer {
         self.field("cache-status").starts_with("lightmeter; hit")
     }
 
+    /// Whether the origin was not asked for it: it came from the cache, or of a fetch that is only being stored yet.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_hit() || self.field("cache-status").contains("; collapsed")
+    }
+
     /// `detail` of the last member of `Cache-Status`.
     pub(crate) fn detail(&self) -> String {
         let status = self.field("cache-status");
