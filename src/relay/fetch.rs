@@ -83,11 +83,12 @@ impl Relay {
     /// Remembers a failure for a moment.
     pub(super) fn failed(&self, errand: &Errand, error: FetchError, mut landing: Landing<Arrival>) {
         tracing::warn!(site = &*errand.site, url = %errand.url, %error, "an origin gave no answer");
+        let rest = self.origins.limits().failure_ttl.0;
         // A busy edge is not the origin's failure.
-        if error == FetchError::Busy {
+        if error == FetchError::Busy || rest.is_zero() {
             landing.land(Arrival::Failed(error));
         } else {
-            landing.land_failed(Arrival::Failed(error), self.clock.now(), self.origins.limits().failure_ttl.0);
+            landing.land_failed(Arrival::Failed(error), self.clock.now(), rest);
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{
     },
     coalesce::{
         fill::{End, Fill, Whole},
-        flights::Landing,
+        flights::{Joined, Landing},
         receive::{EndedAnyhow, Received, first_reservation, receive},
     },
     http::{freshness::Freshness, update::storable_fields, vary::Vary},
@@ -108,23 +108,39 @@ impl Relay {
         let _ended = EndedAnyhow(Arc::clone(&fill));
         self.show_selectors(errand, &fill.facts);
         landing.land(Arrival::Filling(Arc::clone(&fill), response.waited));
+        let mut selected = self.land_selected(errand, &fill, response.waited);
         match receive(&fill, &mut response, &mut reserved, &self.buffers, self.max_body_bytes).await {
             Received::Whole(version) => {
                 // Its place among the requests to origins is free, however long the disk takes.
                 drop(response);
-                self.keep(errand, &fill, version, reserved, landing).await;
+                self.keep(errand, &fill, version, reserved, (landing, selected)).await;
             }
             Received::NotHeld(why) => {
                 response.unhurried();
                 fill.overflow(response, reserved, why);
                 let span = if why == WhyOriginal::TooLarge { APART } else { APART_FOR_A_MOMENT };
                 landing.leave_apart(self.clock.now(), span);
+                if let Some(selected) = selected {
+                    selected.leave_apart(self.clock.now(), span);
+                }
             }
             Received::Failed(error) => {
                 fill.end(End::Failed(error.clone()));
+                if let Some(selected) = &mut selected {
+                    selected.land(Arrival::Failed(error.clone()));
+                }
                 self.failed(errand, error, landing);
             }
         }
+    }
+
+    /// Lands it as well where those look who come now that it is known what it varies by.
+    fn land_selected(&self, errand: &Errand, fill: &Arc<RelayFill>, waited: Duration) -> Option<Landing<Arrival>> {
+        let Selection::Same { place, .. } = &fill.facts.selection else { return None };
+        let work = self.flight_of(errand, place.key);
+        let Joined::First(mut landing, _) = self.flights.join(work, self.clock.now()) else { return None };
+        landing.land(Arrival::Filling(Arc::clone(fill), waited));
+        Some(landing)
     }
 
     /// What is stored of a response's head.
@@ -188,7 +204,7 @@ impl Relay {
         fill: &Arc<RelayFill>,
         version: SourceVersion,
         mut reserved: OwnedSemaphorePermit,
-        landing: Landing<Arrival>,
+        (landing, selected_landing): (Landing<Arrival>, Option<Landing<Arrival>>),
     ) {
         self.buffers.shrink(&mut reserved, fill.capacity());
         let bytes = fill.take_whole();
@@ -211,7 +227,7 @@ impl Relay {
         }
         let name = errand.name();
         // Who comes from now on finds it in memory; what is too large for that is joined until it is written.
-        let landing = Some(landing).filter(|_| stored.body.is_none());
+        let landing = Some((landing, selected_landing)).filter(|_| stored.body.is_none());
         if landing.is_some() {
             self.cache.put_body(body_key(name.key(), version), name.body_text(version), bytes).await;
             self.cache.show_selected(place.key, selected.clone());

@@ -240,7 +240,7 @@ impl Relay {
     }
 
     /// What is known by credentials may be answered in another way: nobody else waits for it.
-    fn flight_of(&self, errand: &Errand, shared: CacheKey) -> CacheKey {
+    pub(super) fn flight_of(&self, errand: &Errand, shared: CacheKey) -> CacheKey {
         match errand.credentials {
             Credentials::Authorization => {
                 KeyHasher::new().text("own").bytes(&self.changes.draw().to_le_bytes()).finish()

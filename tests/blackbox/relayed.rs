@@ -470,3 +470,22 @@ async fn a_visitor_evicts_nothing_that_others_share() {
         assert!(until_hit(&edge, "/a.css").await.field("age").parse::<u64>().is_ok());
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_while_a_response_that_varies_is_on_its_way_reads_along() {
+    let gate = Gate::closed();
+    let reply = Reply::of(Content::Gated("first ".into(), gate.clone(), "second".into())).max_age(600);
+    let origin = Origin::with("/a.css", reply.header("vary", "Accept-Encoding")).await;
+    let edge = Edge::start(Setup::of(&origin)).await;
+    let head = format!("GET /a.css HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+    let mut first = Raw::send(edge.http, &head).await;
+    first.read_until(|bytes| bytes.ends_with(b"first ")).await;
+    let late = join_all((0..20).map(|_| edge.get("/a.css").into_future()));
+    let opened = async {
+        edge.until_metric("lightmeter_connections", &[], |open| open >= 21).await;
+        gate.open();
+    };
+    let (late, ()) = tokio::join!(late, opened);
+    assert!(late.iter().all(|answer| answer.text() == "first second"));
+    assert_eq!(origin.count("/a.css"), 1);
+}
