@@ -376,7 +376,9 @@ impl Sources {
     /// showed an image, it is not asked for again in the cache's name for a moment.
     async fn not_kept(&self, spec: &SourceSpec, birth: Generation, why: WhyOriginal) {
         self.cache.remove(spec.key).await;
-        if spec.url_kind == UrlKind::Any {
+        // What each visitor gets for himself is asked for by all at once: nobody waits for an answer that is another's.
+        let is_each_visitors = matches!(why, WhyOriginal::Private | WhyOriginal::NoStore | WhyOriginal::Vary);
+        if spec.url_kind == UrlKind::Any || is_each_visitors {
             self.remember_not_kept(spec, birth, why);
         }
     }

@@ -155,6 +155,11 @@ async fn a_page_that_may_not_be_shared_is_fetched_by_all_side_by_side() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_that_may_not_be_shared_is_fetched_by_all_side_by_side() {
+    assert_fetched_side_by_side("/a.jpg").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_proves_private_only_when_it_comes_is_given_to_one_and_asked_for_by_the_others() {
     let origin = Origin::start().await;
     let edge = Edge::start(Setup::of(&origin)).await;
