@@ -10,6 +10,7 @@ use url::Url;
 use super::{direct::DirectResponse, sources::Obtained};
 use crate::{
     cache::{key::CacheKey, purge::Generation},
+    coalesce::state::rest_after,
     http::{
         freshness::{Freshness, Lifetimes},
         storability::{Credentials, storable_image},
@@ -46,7 +47,8 @@ pub struct Absent {
 #[derive(Debug, Clone)]
 enum Answer {
     Absent(Arc<Absent>),
-    Failed(FetchError),
+    /// And how often in a row.
+    Failed(FetchError, u32),
     NotKept(WhyOriginal),
 }
 
@@ -81,14 +83,21 @@ impl Remembered {
     pub(super) fn recall(&self, key: CacheKey, last: Generation, now: UnixSeconds) -> Option<Recalled> {
         let kept = self.answers.get(&key).filter(|kept| now < kept.until && last <= kept.birth)?;
         Some(match kept.answer {
-            Answer::Failed(error) => Recalled::Failed(error),
+            Answer::Failed(error, _) => Recalled::Failed(error),
             Answer::Absent(absent) => Recalled::Answer(Obtained::Absent(absent)),
             Answer::NotKept(why) => Recalled::Answer(Obtained::Direct(DirectResponse::none(why))),
         })
     }
 
-    pub(super) fn failed(&self, key: CacheKey, birth: Generation, error: FetchError, until: UnixSeconds) {
-        self.answers.insert(key, Kept { answer: Answer::Failed(error), birth, until });
+    /// A failure is remembered for `span`, and longer after failures in a row.
+    pub(super) fn failed(&self, key: CacheKey, birth: Generation, error: FetchError, now: UnixSeconds, span: Duration) {
+        let before = match self.answers.get(&key) {
+            Some(Kept { answer: Answer::Failed(_, failures), .. }) => failures,
+            _ => 0,
+        };
+        let failures = before.saturating_add(1);
+        let until = now.plus(rest_after(failures, span));
+        self.answers.insert(key, Kept { answer: Answer::Failed(error, failures), birth, until });
     }
 
     pub(super) fn not_kept(&self, key: CacheKey, birth: Generation, why: WhyOriginal, until: UnixSeconds) {
@@ -134,5 +143,25 @@ pub(super) async fn read_absent(
             response.unread(vec![body.into()]);
             return (Absent { content_type: None, ..absent }, Some(response));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::key::KeyHasher;
+
+    #[test]
+    fn failures_in_a_row_are_remembered_longer_until_there_is_an_answer() {
+        let (remembered, key, span) = (Remembered::new(), KeyHasher::new().text("a").finish(), Duration::from_secs(2));
+        let is_resting = |at| remembered.recall(key, Generation(0), UnixSeconds(at)).is_some();
+        let fail = |at| remembered.failed(key, Generation(1), FetchError::ended_early(), UnixSeconds(at), span);
+        fail(100);
+        assert!(is_resting(101) && !is_resting(102));
+        fail(110);
+        assert!(is_resting(113) && !is_resting(114));
+        remembered.forget(key);
+        fail(120);
+        assert!(!is_resting(122));
     }
 }

@@ -348,9 +348,9 @@ impl Sources {
     ) -> Obtained {
         tracing::warn!(site = &*spec.site, url = %spec.url, %error, "an origin gave no answer");
         // A busy edge is not the origin's failure.
-        if error != FetchError::Busy {
-            let until = self.clock.now().plus(self.origins.limits().failure_ttl.0);
-            self.remembered.failed(spec.key, birth, error.clone(), until);
+        let rest = self.origins.limits().failure_ttl.0;
+        if error != FetchError::Busy && !rest.is_zero() {
+            self.remembered.failed(spec.key, birth, error.clone(), self.clock.now(), rest);
         }
         self.stand_in(known, error)
     }
