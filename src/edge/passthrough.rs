@@ -77,7 +77,8 @@ pub(super) async fn own(
 async fn invalidate(edge: &Edge, visit: &Visit<'_>, url: &Url, response: &OriginResponse) {
     let (site, scope) = (visit.site, &visit.site.scope);
     // The origin is told by which name it was asked, and may use that one or its own.
-    let public = Url::parse(&format!("http://{}{}", visit.host, visit.uri)).ok();
+    let path = visit.uri.path_and_query().map_or("/", |path| path.as_str());
+    let public = Url::parse(&format!("http://{}{path}", visit.host)).ok();
     let of = |target: &Url| invalidated(visit.method, target, response.status, &response.headers);
     let own = of(url).into_iter().filter(|changed| site.is_on_origin(changed));
     let named = public.iter().flat_map(of).filter_map(|changed| {

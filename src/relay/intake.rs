@@ -106,7 +106,10 @@ impl Relay {
         };
         let fill: Arc<RelayFill> = Arc::new(Fill::begin(draft, response.content_length()));
         let _ended = EndedAnyhow(Arc::clone(&fill));
-        self.show_selectors(errand, &fill.facts);
+        // What stands for the URL may yet be needed, should this one break off.
+        if !matches!(self.cache.hot_selected(errand.name().key()), Some(Selected::Response(_))) {
+            self.show_selectors(errand, &fill.facts);
+        }
         landing.land(Arrival::Filling(Arc::clone(&fill), response.waited));
         let mut selected = self.land_selected(errand, &fill, response.waited);
         match receive(&fill, &mut response, &mut reserved, &self.buffers, self.max_body_bytes).await {
@@ -215,7 +218,7 @@ impl Relay {
         let stored = Arc::new(StoredResponse { head: head.clone(), body: inline });
         let selected = Selected::Response(Arc::clone(&stored));
         let head = Arc::new(head);
-        let may_keep = landing.may_keep() && !self.is_void(errand, &head) && self.is_current(errand, &fill.facts).await;
+        let may_keep = landing.may_keep() && !self.is_void(errand, &head);
         let place = self.place(errand, &fill.facts);
         if may_keep && stored.body.is_some() {
             self.cache.show_selected(place.key, selected.clone());
@@ -248,16 +251,6 @@ impl Relay {
         let body: Option<StoredBody> = self.body(errand, &stored).await;
         if let Some(body) = body {
             fill.end(End::Stored(head, body));
-        }
-    }
-
-    /// Whether what tells the URL's responses apart is what it was when this one began.
-    async fn is_current(&self, errand: &Errand, draft: &Draft) -> bool {
-        match &draft.selection {
-            Selection::All => true,
-            Selection::Same { salt, .. } => {
-                self.selectors(errand).await.is_some_and(|selectors| selectors.salt == *salt)
-            }
         }
     }
 

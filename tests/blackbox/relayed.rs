@@ -489,3 +489,18 @@ async fn who_comes_while_a_response_that_varies_is_on_its_way_reads_along() {
     assert!(late.iter().all(|answer| answer.text() == "first second"));
     assert_eq!(origin.count("/a.css"), 1);
 }
+
+#[tokio::test]
+async fn what_breaks_off_takes_nothing_from_what_stands_in_for_it() {
+    let origin = Origin::with("/a.css", style().max_age(10)).await;
+    let edge = start(&origin).await;
+    at(&edge, 0).await;
+    edge.get("/a.css").await;
+    until_hit(&edge, "/a.css").await;
+    let broken = Reply::of(Content::Cut(bytes(40_000), 100_000)).max_age(600).header("vary", "X-Lang");
+    origin.set("/a.css", broken.header("date", &made_at(20)));
+    at(&edge, 20).await;
+    // Whether he has begun to read when it breaks off or not.
+    assert!(edge.get("/a.css").attempt().await.is_none_or(|answer| answer.text() == STYLE));
+    assert_eq!(edge.get("/a.css").await.text(), STYLE);
+}
