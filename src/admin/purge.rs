@@ -58,7 +58,6 @@ pub(super) struct Request {
     /// All of the site.
     #[serde(default)]
     everything: bool,
-    /// What becomes of it.
     #[serde(default)]
     #[schema(inline, required = false)]
     mode: ModeName,
@@ -94,7 +93,6 @@ pub(super) struct Purged {
     /// The purge's number: they go up.
     #[schema(value_type = u64)]
     generation: Generation,
-    /// What has become of what was purged.
     #[schema(inline)]
     mode: ModeName,
     /// When.
