@@ -425,7 +425,9 @@ async fn what_came_for_one_visitor_is_never_given_to_another_who_waited() {
     {
         let path = format!("/account/{number}");
         let page = |text: &str| {
-            Reply::ok("text/html", text.to_owned()).header("cache-control", control).header("etag", "\"e\"")
+            Reply::ok("text/html", text.to_owned())
+                .header("cache-control", control)
+                .header("etag", &format!("\"{}\"", text.len()))
         };
         let gate = Gate::closed();
         origin.set(&path, page("of the first").behind(&gate));
@@ -439,7 +441,8 @@ async fn what_came_for_one_visitor_is_never_given_to_another_who_waited() {
             second.await.unwrap()
         };
         let (first, second) = tokio::join!(first, second);
-        assert_eq!((first.text().as_str(), second.text().as_str()), ("of the first", "of the second"), "{control}");
+        let texts = (first.text(), second.text());
+        assert_eq!(texts, ("of the first".into(), "of the second".into()), "{control}: {first:?}, {second:?}");
     }
 }
 
