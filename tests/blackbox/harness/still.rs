@@ -36,8 +36,13 @@ impl Still {
         still
     }
 
-    /// Lets seconds pass.
+    /// Lets seconds pass, once what was fetched is stored: time does not fly while something is on its way.
     pub(crate) async fn pass(&self, seconds: u64) {
+        let (mut before, mut same) = (0, 0);
+        while seconds > 0 && same < 5 {
+            let entries = self.edge.metric("lightmeter_cache_entries", &[("tier", "disk")]).await;
+            (before, same) = (entries, if entries == before { same + 1 } else { 0 });
+        }
         let now = self.now.fetch_add(seconds, Ordering::SeqCst) + seconds;
         self.origin.set_date(self.date(0));
         self.edge.set_clock(&Timestamp::from_second(now.try_into().unwrap()).unwrap().to_string()).await;
