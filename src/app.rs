@@ -148,7 +148,8 @@ impl App {
         let (stop, stopped) = watch::channel(false);
         let purges = Arc::clone(cache.purges());
         let api = Api { ledger, directory, purges, clock, operator };
-        let admin = Admin { metrics, cache, sources: Arc::clone(&edge.sources), pool, meter, stop: stopped, api };
+        let (sources, relay) = (Arc::clone(&edge.sources), Arc::clone(&edge.relay));
+        let admin = Admin { metrics, cache, sources, relay, pool, meter, stop: stopped, api };
         Ok(Self { config, edge, admin, refinements, background, stop })
     }
 

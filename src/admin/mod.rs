@@ -40,6 +40,7 @@ use crate::{
     cache::tiers::Cache,
     develop::{Sources, pool::Pool},
     meter::Meter,
+    relay::Relay,
     telemetry::metrics::{Metrics, Readings},
 };
 
@@ -55,6 +56,8 @@ pub struct Admin {
     pub cache: Arc<Cache>,
     /// Originals on their way in.
     pub sources: Arc<Sources>,
+    /// What passes through, on its way in.
+    pub relay: Arc<Relay>,
     /// Codec work.
     pub pool: Arc<Pool>,
     /// Metering.
@@ -97,6 +100,7 @@ impl Admin {
             queue_depth: self.pool.waiting(),
             codec_bytes: self.pool.memory_in_use(),
             original_bytes: self.sources.buffers_in_use(),
+            passing_bytes: self.relay.buffers_in_use(),
             meter: self.meter.readings(),
         }
     }

@@ -131,16 +131,6 @@ impl State {
             Self::Idle | Self::Apart { .. } | Self::Resting { .. } => Self::Idle,
         }
     }
-
-    /// Whether there is anything to remember.
-    #[must_use]
-    pub fn is_over(self, now: UnixSeconds) -> bool {
-        match self {
-            Self::Idle => true,
-            Self::Led { .. } | Self::Vacant { .. } => false,
-            Self::Apart { until } | Self::Resting { until, .. } => until <= now,
-        }
-    }
 }
 
 const fn led(handed_over: bool, failures: u32) -> State {

@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_ENCODING, ETAG, EXPIRES, LAST_MODIFIED},
+    header::{CACHE_CONTROL, ETAG, EXPIRES, LAST_MODIFIED},
 };
 
 use crate::{
@@ -76,11 +76,6 @@ pub(super) fn freshened(
 pub(super) fn validators_of(head: &SourceHead) -> Validators {
     let value = |text: &Option<String>| text.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
     Validators { etag: value(&head.facts.etag), last_modified: value(&head.facts.last_modified) }
-}
-
-/// Whether the bytes are packed in some way: then they are not the image.
-pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// What goes to caches behind us: what the origin said, else the lifetime that we use ourselves, but none that was given to
@@ -170,12 +165,5 @@ mod tests {
         let both = [("cdn-cache-control", "max-age=900"), ("cache-control", "no-store, no-transform")];
         let both = head(&both).facts;
         assert_eq!((both.cache_control.as_str(), both.no_transform), ("no-store, no-transform", true));
-    }
-
-    #[test]
-    fn only_identity_is_no_encoding() {
-        assert!(is_encoded(&headers(&[("content-encoding", "gzip")])));
-        assert!(!is_encoded(&headers(&[("content-encoding", "Identity")])));
-        assert!(!is_encoded(&headers(&[])));
     }
 }

@@ -8,7 +8,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
     direct::DirectResponse,
-    facts::{asked_at, facts_of, is_encoded},
+    facts::{asked_at, facts_of},
     sources::{FetchCost, Obtained, SourceFill, SourceSpec, Sources, UrlKind, WholeSource},
 };
 use crate::{
@@ -21,7 +21,10 @@ use crate::{
         flights::Landing,
         receive::{EndedAnyhow, Received, first_reservation, receive},
     },
-    http::storability::{Credentials, NotStorable, storable_image, varies_by_accept},
+    http::{
+        storability::{Credentials, NotStorable, storable_image, varies_by_accept},
+        vary,
+    },
     image::{
         format::{InputFormat, SNIFF_BYTES},
         why_original::WhyOriginal,
@@ -50,7 +53,8 @@ impl Sources {
         response: &OriginResponse,
         head: &[u8],
     ) -> Result<Admitted, WhyOriginal> {
-        let input = InputFormat::sniff(head).filter(|_| !is_encoded(&response.headers)).ok_or(WhyOriginal::NotImage)?;
+        let input =
+            InputFormat::sniff(head).filter(|_| !vary::is_encoded(&response.headers)).ok_or(WhyOriginal::NotImage)?;
         storable_image(&response.headers, Credentials::None).map_err(NotStorable::why_original)?;
         if spec.url_kind == UrlKind::Any && varies_by_accept(&response.headers) {
             return Err(WhyOriginal::Vary);

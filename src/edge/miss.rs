@@ -11,7 +11,7 @@ use super::{
     lookup::{Found, Wanted, find_made},
     passthrough::{self, credentials},
     problem::Problem,
-    respond::{self, Answer, Context, Way},
+    respond::{self, Answer, Context, Way, milliseconds},
     sites::Site,
 };
 use crate::{
@@ -73,7 +73,7 @@ impl Miss<'_> {
         }
         let mut response = self.edge.origins.fetch_image(&spec.rules, spec.url.clone(), &Validators::default()).await?;
         response.unhurried();
-        let origin_ms = Some(response.waited.as_secs_f64() * 1e3);
+        let origin_ms = Some(milliseconds(response.waited));
         let way = Way { handling: Handling::Bypass, origin_ms, ..FORWARDED };
         let why = why_direct(&response, WhyOriginal::NoStore);
         Ok(respond::direct(self.context, response, Some(why), way))
@@ -105,7 +105,7 @@ impl Miss<'_> {
             Some(Obtained::Direct(direct)) => self.direct(spec, &direct).await.map(Some),
             Some(Obtained::Stored(stored)) => self.serve_stored(spec, stored, collapsed).await,
             Some(Obtained::Filling(fill, cost)) => {
-                self.serve_filling(spec, &fill, Way { origin_ms: Some(milliseconds(cost)), ..way }).await
+                self.serve_filling(spec, &fill, Way { origin_ms: Some(milliseconds(cost.waited)), ..way }).await
             }
         }
     }
@@ -131,7 +131,7 @@ impl Miss<'_> {
                 (own, why)
             }
         };
-        let origin_ms = Some(response.waited.as_secs_f64() * 1e3);
+        let origin_ms = Some(milliseconds(response.waited));
         Ok(respond::direct(self.context, response, Some(why), Way { origin_ms, ..FORWARDED }))
     }
 
@@ -329,11 +329,7 @@ fn way_from_stored(standing_in: bool, cost: FetchCost) -> Way {
     let asked = !cost.waited.is_zero();
     match (standing_in, asked) {
         (true, _) => Way { handling: Handling::Stale, outcome: Outcome::Stale, ..FORWARDED },
-        (false, true) => Way { handling: Handling::Stale, origin_ms: Some(milliseconds(cost)), ..FORWARDED },
+        (false, true) => Way { handling: Handling::Stale, origin_ms: Some(milliseconds(cost.waited)), ..FORWARDED },
         (false, false) => FORWARDED,
     }
-}
-
-fn milliseconds(cost: FetchCost) -> f64 {
-    cost.waited.as_secs_f64() * 1e3
 }

@@ -4,8 +4,8 @@
 use std::{collections::HashSet, sync::Arc};
 
 use http::{
-    HeaderMap, Method, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, IF_RANGE, RANGE},
+    HeaderMap, Method,
+    header::{AUTHORIZATION, COOKIE, IF_RANGE, RANGE},
 };
 use url::Url;
 
@@ -126,11 +126,7 @@ pub(super) fn forwarded_fields(visit: &Visit<'_>) -> HeaderMap {
 /// Whether a response's bytes are worth a look: it is whole, and no stream of events that may begin in an hour.
 fn may_be_image(request: &HeaderMap, response: &OriginResponse) -> bool {
     let is_part = request.contains_key(RANGE) || request.contains_key(IF_RANGE);
-    let is_event_stream = response
-        .headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream"));
-    response.status == StatusCode::OK && !is_part && !is_event_stream
+    !is_part && response.is_worth_a_look()
 }
 
 async fn looked_at(
@@ -213,7 +209,7 @@ pub(super) fn straight(edge: &Edge, visit: &Visit<'_>, response: OriginResponse,
         Method::GET | Method::HEAD => Handling::Bypass,
         _ => Handling::Method,
     };
-    let origin_ms = Some(response.waited.as_secs_f64() * 1e3);
+    let origin_ms = Some(respond::milliseconds(response.waited));
     let way = Way { handling, outcome: Outcome::Passthrough, collapsed: false, origin_ms, stages: None };
     respond::direct(visit.context(edge, Varies::BY_FORMAT), response, why, way)
 }

@@ -1,7 +1,7 @@
 //! What is not known as an image, out of the cache: a stored response while it may be used, else the origin's, which others
 //! read while it comes.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use http::Method;
 use url::Url;
@@ -10,7 +10,7 @@ use super::{
     handler::{Edge, Visit},
     passthrough::{self, credentials},
     problem::Problem,
-    respond::{Answer, Way},
+    respond::{Answer, Way, milliseconds},
     respond_relayed as respond,
     vary::Varies,
 };
@@ -19,7 +19,7 @@ use crate::{
     image::why_original::WhyOriginal,
     origin::fetch::OriginResponse,
     relay::{Because, Errand, Forwarded, How, Relayed},
-    request::ImageRequest,
+    request::{ImageRequest, key::ResponseName},
     telemetry::outcome::Outcome,
 };
 
@@ -62,11 +62,13 @@ impl Relaying<'_> {
 
     fn errand(&self) -> Errand {
         let site = self.visit.site;
+        let (host, target) = (self.visit.host, site.charged_name(self.url.as_str()));
         Errand {
+            key: ResponseName { scope: &site.scope, host, target }.key(),
             site: Arc::clone(&site.id),
             scope: Arc::clone(&site.scope),
-            host: self.visit.host.into(),
-            target: site.charged_name(self.url.as_str()).into(),
+            host: host.into(),
+            target: target.into(),
             url: self.url.clone(),
             rules: Arc::clone(&site.rules),
             lifetimes: site.passthrough_lifetimes,
@@ -103,8 +105,4 @@ fn way_forwarded(Forwarded { waited, collapsed, because }: Forwarded) -> Way {
         Because::Stale => Handling::Stale,
     };
     Way { handling, outcome: Outcome::Passthrough, collapsed, origin_ms: Some(milliseconds(waited)), stages: None }
-}
-
-fn milliseconds(span: Duration) -> f64 {
-    span.as_secs_f64() * 1e3
 }

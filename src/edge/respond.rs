@@ -1,7 +1,7 @@
 //! Response heads: variants and originals with their validators, age and cache status; conditions and ranges (RFC 9110, 13
 //! and 14).
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -216,7 +216,6 @@ pub(super) fn absent(context: Context<'_>, absent: &Absent, way: Way) -> Answer 
 
 /// Answers conditions and ranges on something whose bytes are all there.
 fn representation(context: Context<'_>, mut headers: HeaderMap, body: &StoredBody, told: Told) -> Answer {
-    let len = body.len();
     if let Some(fields) = context.varies.fields() {
         headers.insert(VARY, fields);
     }
@@ -229,10 +228,22 @@ fn representation(context: Context<'_>, mut headers: HeaderMap, body: &StoredBod
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let selection = match headers.get(ETAG) {
         Some(etag) if *context.method == Method::GET && conditional::range_holds(context.headers, etag) => {
-            range::select(context.headers, len)
+            range::select(context.headers, body.len())
         }
         _ => Selection::Whole,
     };
+    selected(context, headers, body, selection, told)
+}
+
+/// What is selected of something whose bytes are all there.
+pub(super) fn selected(
+    context: Context<'_>,
+    mut headers: HeaderMap,
+    body: &StoredBody,
+    selection: Selection,
+    told: Told,
+) -> Answer {
+    let len = body.len();
     let (status, first, take) = match selection {
         Selection::Whole => (StatusCode::OK, 0, len),
         Selection::Part { first, last } => {
@@ -251,6 +262,11 @@ fn representation(context: Context<'_>, mut headers: HeaderMap, body: &StoredBod
         _ => EdgeBody::stored(body, first, take),
     };
     (response(status, headers, body), Told { content_len: Some(len), ..told })
+}
+
+/// A span as `Server-Timing` and the log have it.
+pub(super) fn milliseconds(span: Duration) -> f64 {
+    span.as_secs_f64() * 1e3
 }
 
 fn original_headers(context: Context<'_>, facts: &SourceFacts, why: WhyOriginal, way: Way) -> HeaderMap {

@@ -11,7 +11,7 @@ use http::{
 
 use super::{
     body::{EdgeBody, Told},
-    respond::{Answer, CACHE_STATUS, Context, SERVER_TIMING, Way, response, server_timing, shield, text, told},
+    respond::{Answer, CACHE_STATUS, Context, SERVER_TIMING, Way, response, selected, server_timing, shield, told},
 };
 use crate::{
     cache::{object::StoredBody, response::ResponseHead},
@@ -50,20 +50,7 @@ pub(super) fn stored(context: Context<'_>, head: &ResponseHead, body: &StoredBod
         }
         _ => Selection::Whole,
     };
-    let (status, first, take) = match selection {
-        Selection::Whole => return whole(context, StatusCode::OK, headers, body, told),
-        Selection::Part { first, last } => {
-            headers.insert(CONTENT_RANGE, text(format!("bytes {first}-{last}/{}", head.len)));
-            (StatusCode::PARTIAL_CONTENT, first, last - first + 1)
-        }
-        Selection::Unsatisfiable => {
-            headers.insert(CONTENT_RANGE, text(format!("bytes */{}", head.len)));
-            headers.remove(CONTENT_TYPE);
-            (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0)
-        }
-    };
-    headers.insert(CONTENT_LENGTH, take.into());
-    (response(status, headers, EdgeBody::stored(body, first, take)), Told { content_len: Some(head.len), ..told })
+    selected(context, headers, body, selection, told)
 }
 
 /// A response on its way in: it is sent as it comes, whole.

@@ -45,19 +45,6 @@ impl NotStorable {
             Self::Status | Self::Useless => WhyOriginal::Status,
         }
     }
-
-    /// The reason's name, as `detail` of `Cache-Status`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NoStore => "no-store",
-            Self::Request => "request-no-store",
-            Self::Private => "private",
-            Self::Vary => "vary",
-            Self::Status => "status",
-            Self::Useless => "no-lifetime",
-        }
-    }
 }
 
 /// What of the client's own stood in the request that a response answers.

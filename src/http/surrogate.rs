@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::cache_control::{CacheControl, MAX_DELTA_SECONDS};
+use super::cache_control::{CacheControl, digits_seconds};
 
 /// `Surrogate-Control`
 pub const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
@@ -42,17 +42,11 @@ fn take(directive: &[u8], found: &mut Option<CacheControl>) {
     } else if let Some(value) = words.strip_prefix(b"max-age=") {
         let control = found.get_or_insert_default();
         let mut spans = value.splitn(2, |byte| *byte == b'+');
-        let fresh = spans.next().and_then(seconds).unwrap_or(0);
+        let fresh = spans.next().and_then(digits_seconds).unwrap_or(0);
         control.max_age = Some(control.max_age.map_or(fresh, |known| known.min(fresh)));
         // What is added may be used stale while it is asked for anew (2.2.2).
-        control.stale_while_revalidate = spans.next().and_then(seconds);
+        control.stale_while_revalidate = spans.next().and_then(digits_seconds);
     }
-}
-
-fn seconds(digits: &[u8]) -> Option<u64> {
-    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    let add = |seconds: u64, digit: &u8| (seconds * 10 + u64::from(digit - b'0')).min(MAX_DELTA_SECONDS);
-    is_number.then(|| digits.iter().fold(0, add))
 }
 
 #[cfg(test)]
@@ -60,7 +54,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    use crate::http::cache_control::Source;
+    use crate::http::cache_control::{MAX_DELTA_SECONDS, Source};
 
     fn headers(fields: &[(&HeaderName, &str)]) -> HeaderMap {
         fields.iter().map(|(name, value)| ((*name).clone(), HeaderValue::from_str(value).unwrap())).collect()

@@ -3,7 +3,7 @@
 
 use http::{
     HeaderMap, HeaderName,
-    header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY},
+    header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_ENCODING, VARY},
 };
 
 use super::list::members;
@@ -142,6 +142,12 @@ fn languages(value: &[u8]) -> Option<Vec<u8>> {
     Some(languages.iter().map(text).collect::<Vec<_>>().join(&b","[..]))
 }
 
+/// Whether a response's content is packed in some way, for those only who take that (RFC 9110, 8.4).
+#[must_use]
+pub fn is_encoded(response: &HeaderMap) -> bool {
+    response.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
 /// Codings that every origin knows. A client's `*` stands for those of them that it does not name.
 const CODINGS: [&[u8]; 5] = [b"br", b"deflate", b"gzip", b"identity", b"zstd"];
 
@@ -186,6 +192,14 @@ mod tests {
         let name = HeaderName::from_static(name);
         let line = |line: &&str| (name.clone(), HeaderValue::from_str(line).unwrap());
         selecting(std::slice::from_ref(&name), &lines.iter().map(line).collect())
+    }
+
+    #[test]
+    fn only_identity_is_no_encoding() {
+        let coded = |coding: &str| HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_str(coding).unwrap())]);
+        assert!(is_encoded(&coded("gzip")));
+        assert!(!is_encoded(&coded("Identity")));
+        assert!(!is_encoded(&HeaderMap::new()));
     }
 
     #[test]

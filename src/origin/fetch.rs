@@ -11,7 +11,9 @@ use std::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, Version,
-    header::{ACCEPT, ACCEPT_ENCODING, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, SET_COOKIE, USER_AGENT},
+    header::{
+        ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, SET_COOKIE, USER_AGENT,
+    },
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
@@ -299,6 +301,13 @@ impl OriginResponse {
     #[must_use]
     pub const fn content_length(&self) -> Option<u64> {
         self.content_length
+    }
+
+    /// Whether its bytes are worth a look: it is whole, and no stream of events that may begin in an hour.
+    #[must_use]
+    pub fn is_worth_a_look(&self) -> bool {
+        let content_type = self.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        self.status == StatusCode::OK && !content_type.to_ascii_lowercase().starts_with(b"text/event-stream")
     }
 
     /// Where a redirect leads, absolute.

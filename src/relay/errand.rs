@@ -9,6 +9,7 @@ use http::{
 use url::Url;
 
 use crate::{
+    cache::key::CacheKey,
     http::{forwarding, freshness::Lifetimes, request_directives::RequestDirectives, storability::Credentials},
     origin::fetch::OriginRules,
     request::key::{ResponseName, SourceName},
@@ -25,6 +26,8 @@ pub struct Errand {
     pub host: Arc<str>,
     /// Path and query, as they are asked for.
     pub target: Arc<str>,
+    /// The key of all that: what stands for the URL stands under it.
+    pub key: CacheKey,
     /// Where it is asked for.
     pub url: Url,
     /// What may be reached.

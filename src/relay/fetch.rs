@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use http::{
     HeaderMap, Method, StatusCode,
-    header::{CONTENT_TYPE, DATE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED},
+    header::{DATE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED},
 };
 
 use super::{
     APART, APART_FOR_A_MOMENT, Errand, Relay,
     intake::{NotTold, RelayFill, told_apart_by},
-    lookup::{Known, Place},
+    lookup::Known,
 };
 use crate::{
     cache::{
@@ -65,18 +65,19 @@ impl Relay {
             add_validators(&mut headers, &known.response.head.fields);
         }
         let answer = self.origins.forward(&errand.rules, Method::GET, errand.url.clone(), headers, None).await;
-        match answer {
-            Err(error) => self.failed(errand, error, landing),
-            Ok(response) if response.status == StatusCode::NOT_MODIFIED && known.is_some() => {
-                if let Some(known) = known {
-                    self.validated(errand, known, &response, asked, landing).await;
-                }
+        let response = match answer {
+            Ok(response) => response,
+            Err(error) => return self.failed(errand, error, landing),
+        };
+        let status = response.status;
+        match known {
+            Some(known) if status == StatusCode::NOT_MODIFIED => {
+                self.validated(errand, known, &response, asked, landing).await;
             }
-            Ok(response) if is_failure(response.status) && may_stand_in(known.as_ref(), self.clock.now()) => {
-                let error = FetchError::OriginFailed { status: response.status };
-                self.failed(errand, error, landing);
+            Some(known) if is_failure(status) && known.response.head.freshness.may_stand_in(self.clock.now()) => {
+                self.failed(errand, FetchError::OriginFailed { status }, landing);
             }
-            Ok(response) => self.sort(errand, known, response, asked, landing).await,
+            known => self.sort(errand, known, response, asked, landing).await,
         }
     }
 
@@ -113,18 +114,18 @@ impl Relay {
         let stamp = stored.head.stamp.validated(birth, &response.headers);
         let head = ResponseHead { fields, freshness, stamp, asked: number, ..stored.head.clone() };
         // Not by what this visitor is or asks: it was kept for all. Nor does it belong where it is if it varies by more now.
-        let for_all = Exchange { request: &RequestDirectives::default(), ..exchange(errand, status, &head.fields, at) };
-        let for_all = Exchange { credentials: Credentials::None, ..for_all };
+        let (request, credentials) = (&RequestDirectives::default(), Credentials::None);
+        let for_all = Exchange { status, request, credentials, headers: &head.fields, received_at: at };
         let may_be_kept =
             storable(&for_all, &errand.lifetimes).is_ok() && told_apart_by(&head.fields) == told_apart_before;
         let stored = Arc::new(StoredResponse { head, body: stored.body.clone() });
         let selected = Selected::Response(Arc::clone(&stored));
         let is_void = was_void || self.is_void(errand, &stored.head);
-        let keep = may_be_kept && landing.may_keep() && !is_void;
+        let keep = may_be_kept && !is_void;
         if keep {
             self.cache.show_selected(place.key, selected.clone());
         }
-        let Place { key, text } = place.clone();
+        let (key, text) = (place.key, place.text(errand));
         landing.land(Arrival::Validated(Known { place, response: stored }, response.waited));
         // Who comes while it is written asks for himself: the answer may be one that each must validate.
         drop(landing);
@@ -143,20 +144,21 @@ impl Relay {
         asked: Asked,
         mut landing: Landing<Arrival>,
     ) {
-        let mut why_original = None;
-        if is_worth_a_look(&response) {
-            let is_image = match read_head(&mut response).await {
+        let mut is_image = false;
+        if response.is_worth_a_look() {
+            is_image = match read_head(&mut response).await {
                 Err(error) => return self.failed(errand, error, landing),
                 Ok(head) => InputFormat::sniff(&head).is_some(),
             };
-            why_original = if is_image { self.why_not_developed(errand, &response, asked.at) } else { None };
-            if is_image && why_original.is_none() {
-                landing.land(Arrival::Image(Handoff::new(response)));
-                return;
-            }
         }
         let exchange = exchange(errand, response.status, &response.headers, asked.at);
-        if storable(&exchange, &errand.lifetimes).is_err() {
+        let may_be_kept = storable(&exchange, &errand.lifetimes);
+        let why_original = if is_image { self.why_not_developed(&response, may_be_kept) } else { None };
+        if is_image && why_original.is_none() {
+            landing.land(Arrival::Image(Handoff::new(response)));
+            return;
+        }
+        if may_be_kept.is_err() {
             // What is stored is not what the URL gives any more, unless the origin only failed, or this is only his.
             let for_others = Exchange { credentials: Credentials::None, ..exchange };
             let is_passing = is_failure(response.status) || storable(&for_others, &errand.lifetimes).is_ok();
@@ -177,7 +179,7 @@ impl Relay {
 
     /// Whether a hard purge or a change has come over it since the origin was asked.
     pub(super) fn is_void(&self, errand: &Errand, head: &ResponseHead) -> bool {
-        self.changes.is_changed_since(errand.name().key(), head.asked)
+        self.changes.is_changed_since(errand.key, head.asked)
             || self.cache.purges().standing(errand.purge_name(), &head.stamp) == Standing::Gone
     }
 
@@ -195,8 +197,12 @@ impl Relay {
     }
 
     /// Why an image is passed through, if it is.
-    fn why_not_developed(&self, errand: &Errand, response: &OriginResponse, now: UnixSeconds) -> Option<WhyOriginal> {
-        if let Err(refused) = storable(&exchange(errand, response.status, &response.headers, now), &errand.lifetimes)
+    fn why_not_developed(
+        &self,
+        response: &OriginResponse,
+        may_be_kept: Result<(), NotStorable>,
+    ) -> Option<WhyOriginal> {
+        if let Err(refused) = may_be_kept
             && refused != NotStorable::Useless
         {
             return Some(refused.why_original());
@@ -236,17 +242,4 @@ pub(super) fn add_date(fields: &mut HeaderMap, now: UnixSeconds) {
 /// What a stale response may be served in place of (RFC 5861, 4).
 const fn is_failure(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 503 | 504)
-}
-
-fn may_stand_in(known: Option<&Known>, now: UnixSeconds) -> bool {
-    known.is_some_and(|known| known.response.head.freshness.may_stand_in(now))
-}
-
-/// Whether a response's bytes are worth a look: it is whole, and no stream of events that may begin in an hour.
-fn is_worth_a_look(response: &OriginResponse) -> bool {
-    let is_event_stream = response
-        .headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream"));
-    response.status == StatusCode::OK && !is_event_stream
 }

@@ -3,10 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{
-    HeaderMap, StatusCode,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING},
-};
+use http::{HeaderMap, StatusCode, header::ACCEPT_ENCODING};
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
@@ -25,7 +22,11 @@ use crate::{
         flights::{Joined, Landing},
         receive::{EndedAnyhow, Received, first_reservation, receive},
     },
-    http::{freshness::Freshness, update::storable_fields, vary::Vary},
+    http::{
+        freshness::Freshness,
+        update::storable_fields,
+        vary::{self, Vary},
+    },
     image::why_original::WhyOriginal,
     origin::fetch::OriginResponse,
     request::key::{SourceVersion, body_key},
@@ -107,7 +108,7 @@ impl Relay {
         let fill: Arc<RelayFill> = Arc::new(Fill::begin(draft, response.content_length()));
         let _ended = EndedAnyhow(Arc::clone(&fill));
         // What stands for the URL may yet be needed, should this one break off.
-        if !matches!(self.cache.hot_selected(errand.name().key()), Some(Selected::Response(_))) {
+        if !matches!(self.cache.hot_selected(errand.key), Some(Selected::Response(_))) {
             self.show_selectors(errand, &fill.facts);
         }
         landing.land(Arrival::Filling(Arc::clone(&fill), response.waited));
@@ -181,7 +182,7 @@ impl Relay {
 
     async fn selectors(&self, errand: &Errand) -> Option<Arc<Selectors>> {
         let name = errand.name();
-        match self.cache.selected(name.key(), || name.text()).await? {
+        match self.cache.selected(errand.key, || name.text()).await? {
             Selected::Varies(selectors) => Some(selectors),
             Selected::Response(_) => None,
         }
@@ -190,7 +191,7 @@ impl Relay {
     /// Tells those who come from now on by which fields the URL's responses are told apart. Returns what there is to save.
     fn show_selectors(&self, errand: &Errand, draft: &Draft) -> Option<Selected> {
         let Selection::Same { list, salt, .. } = &draft.selection else { return None };
-        let key = errand.name().key();
+        let key = errand.key;
         let selectors = match self.cache.hot_selected(key) {
             Some(Selected::Varies(known)) if known.salt == *salt => known.with(list),
             _ => Selectors::new(*salt, list.clone()),
@@ -218,7 +219,7 @@ impl Relay {
         let stored = Arc::new(StoredResponse { head: head.clone(), body: inline });
         let selected = Selected::Response(Arc::clone(&stored));
         let head = Arc::new(head);
-        let may_keep = landing.may_keep() && !self.is_void(errand, &head);
+        let may_keep = !self.is_void(errand, &head);
         let place = self.place(errand, &fill.facts);
         if may_keep && stored.body.is_some() {
             self.cache.show_selected(place.key, selected.clone());
@@ -232,7 +233,7 @@ impl Relay {
         // Who comes from now on finds it in memory; what is too large for that is joined until it is written.
         let landing = Some((landing, selected_landing)).filter(|_| stored.body.is_none());
         if landing.is_some() {
-            self.cache.put_body(body_key(name.key(), version), name.body_text(version), bytes).await;
+            self.cache.put_body(body_key(errand.key, version), name.body_text(version), bytes).await;
             self.cache.show_selected(place.key, selected.clone());
         }
         drop(landing);
@@ -240,9 +241,9 @@ impl Relay {
             return;
         }
         if let Some(selectors) = self.show_selectors(errand, &fill.facts) {
-            self.cache.save_selected(name.key(), name.text(), &selectors).await;
+            self.cache.save_selected(errand.key, name.text(), &selectors).await;
         }
-        self.cache.save_selected(place.key, place.text, &selected).await;
+        self.cache.save_selected(place.key, place.text(errand), &selected).await;
         if self.is_void(errand, &head) {
             // It was changed while it was written; memory knows, and after a restart nobody would.
             self.cache.remove(place.key).await;
@@ -256,7 +257,7 @@ impl Relay {
 
     fn place(&self, errand: &Errand, draft: &Draft) -> Place {
         match &draft.selection {
-            Selection::All => Place { key: errand.name().key(), text: errand.name().text() },
+            Selection::All => Place::of_all(errand),
             Selection::Same { place, .. } => place.clone(),
         }
     }
@@ -270,9 +271,7 @@ pub(super) fn told_apart_by(headers: &HeaderMap) -> Option<Vec<String>> {
         Vary::Fields(fields) => fields.iter().map(|name| name.as_str().to_owned()).collect(),
         Vary::Anything => return None,
     };
-    let is_packed =
-        headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if is_packed && !names.iter().any(|name| name == ACCEPT_ENCODING.as_str()) {
+    if vary::is_encoded(headers) && !names.iter().any(|name| name == ACCEPT_ENCODING.as_str()) {
         names.push(ACCEPT_ENCODING.as_str().to_owned());
         names.sort_unstable();
     }

@@ -14,15 +14,27 @@ use crate::{
         response::{ResponseHead, Selected, StoredResponse},
     },
     http::vary,
-    request::key::body_key,
+    request::key::{body_key, selected_key},
 };
 
 /// Where a response stands, or would.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) key: CacheKey,
-    /// The full text behind it.
-    pub(super) text: String,
+    /// The full text behind it, where it is not the URL's own.
+    selected: Option<String>,
+}
+
+impl Place {
+    /// Where the one response of a URL stands.
+    pub(super) const fn of_all(errand: &Errand) -> Self {
+        Self { key: errand.key, selected: None }
+    }
+
+    /// The full text behind the key.
+    pub(super) fn text(&self, errand: &Errand) -> String {
+        self.selected.clone().unwrap_or_else(|| errand.name().text())
+    }
 }
 
 /// A response out of the cache.
@@ -47,13 +59,11 @@ pub(super) enum Found {
 impl Relay {
     /// Looks in memory, then on disk.
     pub(super) async fn find(&self, errand: &Errand) -> Found {
-        let name = errand.name();
-        let key = name.key();
-        let selectors = match self.cache.selected(key, || name.text()).await {
+        let key = errand.key;
+        let selectors = match self.cache.selected(key, || errand.name().text()).await {
             None => return Found::Nothing { flight: key, varies: false },
             Some(Selected::Response(response)) => {
-                let place = Place { key, text: name.text() };
-                let known = self.unless_purged(errand, Known { place, response }).await;
+                let known = self.unless_purged(errand, Known { place: Place::of_all(errand), response }).await;
                 return known.map_or(Found::Nothing { flight: key, varies: false }, Found::Response);
             }
             Some(Selected::Varies(selectors)) => selectors,
@@ -62,7 +72,7 @@ impl Relay {
         for list in &selectors.lists {
             let Some(place) = place_of(errand, selectors.salt, list) else { continue };
             flight.get_or_insert(place.key);
-            if let Some(Selected::Response(response)) = self.cache.selected(place.key, || place.text.clone()).await
+            if let Some(Selected::Response(response)) = self.cache.selected(place.key, || place.text(errand)).await
                 && let Some(known) = self.unless_purged(errand, Known { place, response }).await
             {
                 return Found::Response(known);
@@ -73,7 +83,7 @@ impl Relay {
 
     /// What a soft purge has come over is stale since then; what a hard one has, or a change, is forgotten.
     async fn unless_purged(&self, errand: &Errand, known: Known) -> Option<Known> {
-        if self.changes.is_changed_since(errand.name().key(), known.response.head.asked) {
+        if self.changes.is_changed_since(errand.key, known.response.head.asked) {
             self.cache.remove(known.place.key).await;
             return None;
         }
@@ -97,7 +107,7 @@ impl Relay {
             return Some(StoredBody::Whole(bytes.clone()));
         }
         let (name, version) = (errand.name(), response.head.version);
-        self.cache.body(body_key(name.key(), version), || name.body_text(version)).await
+        self.cache.body(body_key(errand.key, version), || name.body_text(version)).await
     }
 }
 
@@ -106,5 +116,6 @@ pub(super) fn place_of(errand: &Errand, salt: u64, list: &[String]) -> Option<Pl
     let fields: Option<Vec<HeaderName>> = list.iter().map(|name| name.parse().ok()).collect();
     let selecting = vary::selecting(&fields?, &errand.headers)?;
     let name = errand.name();
-    Some(Place { key: name.selected_key(salt, list, &selecting), text: name.selected_text(salt, list, &selecting) })
+    let selected = Some(name.selected_text(salt, list, &selecting));
+    Some(Place { key: selected_key(errand.key, salt, list, &selecting), selected })
 }

@@ -248,7 +248,7 @@ impl Relay {
             // Who comes after a purge or a change does not join what was begun before it.
             Credentials::None | Credentials::Cookie => {
                 let work = self.cache.purges().key_of_work(errand.purge_name(), shared);
-                self.changes.key_of_work(errand.name().key(), work)
+                self.changes.key_of_work(errand.key, work)
             }
         }
     }

@@ -119,15 +119,7 @@ impl ResponseName<'_> {
         format!("response\n{}\n{}\n{}", self.scope, self.host, self.target)
     }
 
-    /// The key of one of its responses that vary: `salt` is that of the URL's selectors, `selecting` what the request says in
-    /// the fields of `list`.
-    #[must_use]
-    pub fn selected_key(self, salt: u64, list: &[String], selecting: &[u8]) -> CacheKey {
-        let hasher = KeyHasher::new().text("selected").bytes(self.key().as_bytes()).bytes(&salt.to_le_bytes());
-        list.iter().fold(hasher, |hasher, name| hasher.text(name)).bytes(b"").bytes(selecting).finish()
-    }
-
-    /// The full text behind [`Self::selected_key`].
+    /// The full text behind [`selected_key`].
     #[must_use]
     pub fn selected_text(self, salt: u64, list: &[String], selecting: &[u8]) -> String {
         let selecting = selecting.escape_ascii();
@@ -140,6 +132,14 @@ impl ResponseName<'_> {
     pub fn body_text(self, version: SourceVersion) -> String {
         format!("response body\n{}\n{}\n{}\n{version}", self.scope, self.host, self.target)
     }
+}
+
+/// The key of one of a URL's responses that vary: `salt` is that of the URL's selectors, `selecting` what the request says in
+/// the fields of `list`.
+#[must_use]
+pub fn selected_key(response: CacheKey, salt: u64, list: &[String], selecting: &[u8]) -> CacheKey {
+    let hasher = KeyHasher::new().text("selected").bytes(response.as_bytes()).bytes(&salt.to_le_bytes());
+    list.iter().fold(hasher, |hasher, name| hasher.text(name)).bytes(b"").bytes(selecting).finish()
 }
 
 /// The key of a source version's bytes.

@@ -83,6 +83,8 @@ pub struct Readings {
     pub codec_bytes: u64,
     /// Memory of originals on their way in, in bytes.
     pub original_bytes: u64,
+    /// Bytes of what passes through, on its way in.
+    pub passing_bytes: u64,
     /// How metering goes.
     pub meter: MeterReadings,
 }
@@ -257,6 +259,7 @@ impl Metrics {
         self.queue_depth.set(gauge(readings.queue_depth as u64));
         self.memory_in_use.with_label_values(&["codecs"]).set(gauge(readings.codec_bytes));
         self.memory_in_use.with_label_values(&["originals"]).set(gauge(readings.original_bytes));
+        self.memory_in_use.with_label_values(&["passing"]).set(gauge(readings.passing_bytes));
         self.billing.take(&readings.meter);
     }
 }
@@ -304,6 +307,7 @@ mod tests {
             queue_depth: 0,
             codec_bytes: 0,
             original_bytes: 0,
+            passing_bytes: 0,
             meter: MeterReadings {
                 unposted: vec![("shop".to_owned(), 7)],
                 lag_seconds: 0.5,
