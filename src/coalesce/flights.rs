@@ -3,14 +3,14 @@
 //! next who asks, once.
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::sync::watch;
 
-use super::state::{Keep, State, Turn};
+use super::state::{State, Turn};
 use crate::{cache::key::CacheKey, http::time::UnixSeconds};
 
 /// How many keys are remembered that nobody is at. Beyond, the oldest is forgotten.
@@ -102,17 +102,9 @@ impl<T> Flights<T> {
         }
     }
 
-    /// Forgets what is remembered of a key; what is on its way under it is not kept.
+    /// Forgets what is remembered of a key; what is on its way under it is not kept, and nobody joins it any more.
     pub fn purge(&self, key: CacheKey) {
-        let mut table = self.lock();
-        if let Entry::Occupied(mut entry) = table.flights.entry(key) {
-            let state = entry.get().state.purged();
-            if state == State::Idle {
-                entry.remove();
-            } else {
-                entry.get_mut().state = state;
-            }
-        }
+        self.lock().leave(key, State::purged);
     }
 
     /// How many pieces of work are under way.
@@ -182,9 +174,13 @@ impl<T> Landing<T> {
     /// Whether what comes may be kept: nothing was purged meanwhile.
     #[must_use]
     pub fn may_keep(&self) -> bool {
-        let table = self.flights.lock();
-        let state = table.flights.get(&self.key).map(|flight| flight.state);
-        !matches!(state, Some(State::Led { keep: Keep::No, .. }))
+        self.is_own(&self.flights.lock())
+    }
+
+    /// Whether the key is still this one's, and not another's after a purge.
+    fn is_own(&self, table: &Table<T>) -> bool {
+        let receiver = table.flights.get(&self.key).and_then(|flight| flight.receiver.as_ref());
+        receiver.is_some_and(|receiver| receiver.same_channel(&self.sender.subscribe()))
     }
 }
 
@@ -193,7 +189,9 @@ impl<T> Landing<T> {
         if !std::mem::replace(&mut self.left, true) {
             let mut table = self.flights.lock();
             table.under_way = table.under_way.saturating_sub(1);
-            table.leave(self.key, next);
+            if self.is_own(&table) {
+                table.leave(self.key, next);
+            }
         }
     }
 }
@@ -292,8 +290,11 @@ mod tests {
         assert!(landing.may_keep());
         flights.purge(key());
         assert!(!landing.may_keep());
+        let (after, _waiting) = lead(&flights);
         landing.land(1);
         drop(landing);
+        assert!(after.may_keep(), "the one from before took the key out");
+        drop(after);
         let (landing, _waiting) = lead(&flights);
         assert!(landing.may_keep());
         landing.land_failed(2, NOW, SPAN);

@@ -9,8 +9,8 @@
 //!    └── Apart, Resting        └───── lost ──▶ Vacant       its leader died: the next one leads, once
 //! ```
 //!
-//! Who arrives while it is led follows. A purge while it is led lets it go on for those who wait, and keeps its result out of
-//! the cache.
+//! Who arrives while it is led follows. A purge lets it go on for those who wait, keeps its result out of the cache, and begins
+//! anew for who arrives after it.
 
 use std::time::Duration;
 
@@ -29,8 +29,6 @@ pub enum State {
     Led {
         /// Whether somebody before was lost over it.
         handed_over: bool,
-        /// Whether what comes of it may be kept: nothing was purged meanwhile.
-        keep: Keep,
         /// How often in a row it failed before.
         failures: u32,
     },
@@ -51,15 +49,6 @@ pub enum State {
         /// How often in a row it failed.
         failures: u32,
     },
-}
-
-/// Whether what comes of a piece of work may be kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// It may.
-    Yes,
-    /// It was purged while it was on its way.
-    No,
 }
 
 /// What one who asks does.
@@ -116,25 +105,21 @@ impl State {
     #[must_use]
     pub fn lost(self, now: UnixSeconds, span: Duration) -> Self {
         match self {
-            Self::Led { handed_over: false, failures, .. } => Self::Vacant { failures },
+            Self::Led { handed_over: false, failures } => Self::Vacant { failures },
             Self::Led { handed_over: true, .. } => self.failed(now, span),
             other => other,
         }
     }
 
-    /// It is purged. What was remembered is forgotten; what is on its way is not kept.
+    /// It is purged: what is remembered is forgotten, and who is at it has lost the key. What he brings is for those who wait.
     #[must_use]
     pub const fn purged(self) -> Self {
-        match self {
-            Self::Led { handed_over, failures, .. } => Self::Led { handed_over, failures, keep: Keep::No },
-            Self::Vacant { .. } => self,
-            Self::Idle | Self::Apart { .. } | Self::Resting { .. } => Self::Idle,
-        }
+        Self::Idle
     }
 }
 
 const fn led(handed_over: bool, failures: u32) -> State {
-    State::Led { handed_over, keep: Keep::Yes, failures }
+    State::Led { handed_over, failures }
 }
 
 /// How long it rests after so many failures in a row: `span`, doubled with each, from one second to ten unless `span` is
@@ -196,10 +181,8 @@ mod tests {
     }
 
     #[test]
-    fn a_purge_lets_the_work_go_on_and_its_result_go() {
-        let state = State::Idle.arrive(NOW).0.purged();
-        assert!(matches!(state, State::Led { keep: Keep::No, .. }));
-        assert_eq!(state.arrive(NOW).1, Turn::Follow);
+    fn after_a_purge_it_begins_anew() {
+        assert_eq!(State::Idle.arrive(NOW).0.purged().arrive(NOW).1, Turn::Lead);
         assert_eq!(State::Idle.apart(NOW, SPAN).purged(), State::Idle);
         assert_eq!(State::Idle.failed(NOW, SPAN).purged(), State::Idle);
     }
@@ -234,7 +217,8 @@ mod tests {
                         is_led |= turn == Turn::Lead;
                         state = next;
                     }
-                    Event::Purged => state = state.purged(),
+                    // Who led leads no more: his result is kept by nobody.
+                    Event::Purged => (state, is_led) = (state.purged(), false),
                     // The others happen to a leader only.
                     _ if !is_led => {}
                     Event::Shared => (state, is_led) = (state.shared(), false),
