@@ -151,6 +151,10 @@ impl<F, H> Fill<F, H> {
         (position < to).then(|| Bytes::copy_from_slice(&buffer[position..to]))
     }
 
+    fn is_whole_at(&self, position: usize) -> bool {
+        self.announced_len == Some(position as u64)
+    }
+
     fn take_rest(&self) -> Option<OriginResponse> {
         locked(&self.rest).as_mut().and_then(|rest| rest.response.take())
     }
@@ -199,7 +203,10 @@ impl<F, H> FillReader<F, H> {
                         }
                         Some(End::Stored(_, body)) => Place::Stored(body),
                         None | Some(End::NotHeld(_) | End::Failed(_)) => {
-                            if let Some(piece) = fill.available(self.position) {
+                            // The last piece waits for the end: who has it whole finds it stored.
+                            let is_last = |piece: &Bytes| fill.is_whole_at(self.position + piece.len());
+                            let piece = fill.available(self.position);
+                            if let Some(piece) = piece.filter(|piece| ended.is_some() || !is_last(piece)) {
                                 return self.moved(Some(Ok(piece)));
                             }
                             match ended {

@@ -149,9 +149,14 @@ impl Intake<'_> {
             return;
         }
         // Who comes while it is written joins, unless he must validate it himself.
-        let _landing = Some(landing).filter(|_| head.freshness().is_fresh(sources.clock.now()));
+        let landing = Some(landing).filter(|_| head.freshness().is_fresh(sources.clock.now()));
         sources.cache.put_body(body_key(spec.key, version), spec.name().body_text(version), bytes).await;
         sources.cache.save_head(spec.key, spec.name().text(), Arc::clone(&head)).await;
+        if landing.as_ref().is_some_and(|landing| !landing.may_keep()) {
+            // It was changed while it was written.
+            sources.cache.remove(spec.key).await;
+            return;
+        }
         if let Some(body) = sources.stored_body(spec, version).await {
             fill.end(End::Stored(head, body));
         }

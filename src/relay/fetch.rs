@@ -10,7 +10,7 @@ use http::{
 use super::{
     APART, APART_FOR_A_MOMENT, Errand, Relay,
     intake::{NotTold, RelayFill, told_apart_by},
-    lookup::Known,
+    lookup::{Found, Known},
 };
 use crate::{
     cache::{
@@ -42,6 +42,8 @@ pub(super) struct Asked {
 /// What came of a fetch, for all who wait for it.
 #[derive(Debug, Clone)]
 pub(super) enum Arrival {
+    /// It has come in since it was looked for.
+    Found(Known),
     /// It is on its way in.
     Filling(Arc<RelayFill>, Duration),
     /// What is stored still holds.
@@ -56,7 +58,15 @@ pub(super) enum Arrival {
 
 impl Relay {
     /// Asks the origin, with what is stored as a condition. The landing is dropped when all is stored.
-    pub(super) async fn bring(&self, errand: &Errand, known: Option<Known>, landing: Landing<Arrival>) {
+    pub(super) async fn bring(&self, errand: &Errand, known: Option<Known>, mut landing: Landing<Arrival>) {
+        // Between the look-up and the lead another may have ended.
+        if known.is_none()
+            && let Found::Response(found) = self.find(errand).await
+            && found.response.head.freshness.is_fresh(self.clock.now())
+        {
+            landing.land(Arrival::Found(found));
+            return;
+        }
         // Before the origin is asked: what a purge or a change finds under way is older than it. A response may have been made
         // as soon as it was asked for: its age counts from then (RFC 9111, 4.2.3).
         let asked = Asked { birth: self.cache.purges().now(), number: self.changes.draw(), at: self.clock.now() };

@@ -111,8 +111,9 @@ impl Relay {
         if !matches!(self.cache.hot_selected(errand.key), Some(Selected::Response(_))) {
             self.show_selectors(errand, &fill.facts);
         }
-        landing.land(Arrival::Filling(Arc::clone(&fill), response.waited));
+        // First: who has it, and it may be empty, may come again at once.
         let mut selected = self.land_selected(errand, &fill, response.waited);
+        landing.land(Arrival::Filling(Arc::clone(&fill), response.waited));
         match receive(&fill, &mut response, &mut reserved, &self.buffers, self.max_body_bytes).await {
             Received::Whole(version) => {
                 // Its place among the requests to origins is free, however long the disk takes.
@@ -224,14 +225,14 @@ impl Relay {
         if may_keep && stored.body.is_some() {
             self.cache.show_selected(place.key, selected.clone());
         }
+        // Who comes from now on finds it in memory; what is too large for that is joined until it is written.
+        let landing = Some((landing, selected_landing)).filter(|_| may_keep && stored.body.is_none());
         let whole = Whole { head: Arc::clone(&head), bytes: bytes.clone(), reserved: Arc::new(reserved) };
         fill.end(End::Whole(whole));
         if !may_keep {
             return;
         }
         let name = errand.name();
-        // Who comes from now on finds it in memory; what is too large for that is joined until it is written.
-        let landing = Some((landing, selected_landing)).filter(|_| stored.body.is_none());
         if landing.is_some() {
             self.cache.put_body(body_key(errand.key, version), name.body_text(version), bytes).await;
             self.cache.show_selected(place.key, selected.clone());

@@ -159,6 +159,7 @@ impl Relay {
     ) -> Option<Relayed> {
         let forwarded = |waited| Forwarded { waited, collapsed, because };
         match arrival {
+            Arrival::Found(known) => self.stored(errand, &known, How::Fresh).await,
             Arrival::Filling(fill, waited) => Some(Relayed::Filling(fill, forwarded(waited))),
             Arrival::Validated(known, waited) => {
                 let stored = self.stored(errand, &known, How::Validated(forwarded(waited))).await;
@@ -184,6 +185,8 @@ impl Relay {
     ) -> Option<Relayed> {
         let now = self.clock.now();
         match arrival {
+            // It is for who led; the others look for themselves.
+            Arrival::Found(_) => None,
             Arrival::Filling(ref fill, _) => {
                 if !fill.facts.freshness.is_fresh(now) {
                     return Some(Relayed::Alone);

@@ -38,10 +38,11 @@ impl Still {
 
     /// Lets seconds pass, once what was fetched is stored: time does not fly while something is on its way.
     pub(crate) async fn pass(&self, seconds: u64) {
-        let (mut before, mut same) = (0, 0);
-        while seconds > 0 && same < 5 {
+        // What was not stored after so many looks is not to be.
+        let (mut before, mut same, mut looks) = (0, 0, 0);
+        while seconds > 0 && (same < 5 || (before == 0 && looks < 50)) {
             let entries = self.edge.metric("lightmeter_cache_entries", &[("tier", "disk")]).await;
-            (before, same) = (entries, if entries == before { same + 1 } else { 0 });
+            (before, same, looks) = (entries, if entries == before { same + 1 } else { 0 }, looks + 1);
         }
         let now = self.now.fetch_add(seconds, Ordering::SeqCst) + seconds;
         self.origin.set_date(self.date(0));
