@@ -17,7 +17,10 @@ use http_body::Body as _;
 use lightmeter::{
     app::App,
     config::{self, AccountConfig, Tariff},
-    edge::handler::{Edge, handle},
+    edge::{
+        handler::{Edge, handle},
+        peer::Peer,
+    },
     http::{
         cache_control::CacheControl,
         freshness::{Freshness, Lifetimes},
@@ -81,7 +84,7 @@ fn hit(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter_batched(
                 request,
-                |request| answer_at_once(&edge, request, client),
+                |request| answer_at_once(&edge, request, &client),
                 criterion::BatchSize::SmallInput,
             );
         });
@@ -90,7 +93,7 @@ fn hit(criterion: &mut Criterion) {
 }
 
 /// Runs a request that waits for nothing: one poll must do.
-fn answer_at_once(edge: &Arc<Edge>, request: Request<Option<reqwest::Body>>, client: SocketAddr) -> usize {
+fn answer_at_once(edge: &Arc<Edge>, request: Request<Option<reqwest::Body>>, client: &Peer) -> usize {
     let mut context = std::task::Context::from_waker(noop_waker_ref());
     let mut answer = pin!(handle(Arc::clone(edge), request, client));
     let Poll::Ready(response) = answer.as_mut().poll(&mut context) else { panic!("a hit in memory waited") };
@@ -104,7 +107,7 @@ fn answer_at_once(edge: &Arc<Edge>, request: Request<Option<reqwest::Body>>, cli
 }
 
 /// An edge with one variant in memory, paid for by an account that does not run out, and its origin gone.
-async fn warm_edge(data_dir: std::path::PathBuf, tariff: Option<Tariff>) -> (Arc<Edge>, SocketAddr) {
+async fn warm_edge(data_dir: std::path::PathBuf, tariff: Option<Tariff>) -> (Arc<Edge>, Peer) {
     let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", origin.local_addr().unwrap()).parse().unwrap();
     let picture = || async { ([(http::header::CACHE_CONTROL, "max-age=31536000")], PICTURE) };
@@ -126,10 +129,10 @@ async fn warm_edge(data_dir: std::path::PathBuf, tariff: Option<Tariff>) -> (Arc
     let (edge, listeners) = (app.edge(), app.bind().await.unwrap());
     // What charges and posts in the background runs along.
     tokio::spawn(app.run(listeners));
-    let client = SocketAddr::from(([127, 0, 0, 1], 1));
+    let client = Peer::plain(SocketAddr::from(([127, 0, 0, 1], 1)));
     let request =
         Request::get("/photo.jpg?w=800").header("host", "img.example").header("accept", CHROMIUM).body(None).unwrap();
-    let response = handle(Arc::clone(&edge), request, client).await;
+    let response = handle(Arc::clone(&edge), request, &client).await;
     assert_eq!(response.headers()["content-type"], "image/avif");
     serving.abort();
     (edge, client)

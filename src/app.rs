@@ -344,7 +344,10 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
-    use crate::{config, edge::handler::handle};
+    use crate::{
+        config,
+        edge::{handler::handle, peer::Peer},
+    };
 
     const PICTURE: &[u8] = include_bytes!("../demo/pictures/raccoon.jpg");
 
@@ -365,7 +368,7 @@ mod tests {
     /// Gets a picture; returns its age.
     async fn get(edge: &Arc<Edge>) -> Duration {
         let request = Request::get("/photo.jpg?format=original").header("host", "img.example").body(None).unwrap();
-        let response = handle(Arc::clone(edge), request, SocketAddr::from(([127, 0, 0, 1], 1))).await;
+        let response = handle(Arc::clone(edge), request, &Peer::plain(SocketAddr::from(([127, 0, 0, 1], 1)))).await;
         assert_eq!(response.status(), StatusCode::OK);
         let age = response.headers().get("age").map_or(0, |age| age.to_str().unwrap().parse().unwrap());
         // As a connection does: no further piece comes before the last one is let go of.

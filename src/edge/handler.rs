@@ -1,11 +1,7 @@
 //! The request's way, from its head to its response. [`serve`] is the function to read first: each line is one step, and
 //! the step's module is where to read on.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, Method, Request, Response, Uri};
@@ -16,6 +12,7 @@ use super::{
     lookup::{Found, Wanted, find},
     miss::{self, Miss},
     passthrough,
+    peer::Peer,
     problem::Problem,
     respond::{Answer, Context, Way},
     sites::{Site, SiteTable},
@@ -70,7 +67,7 @@ pub(super) struct Visit<'a> {
     pub(super) method: &'a Method,
     pub(super) uri: &'a Uri,
     pub(super) headers: &'a HeaderMap,
-    pub(super) client: IpAddr,
+    pub(super) peer: &'a Peer,
     pub(super) host: &'a str,
     pub(super) site: &'a Arc<Site>,
     pub(super) started: Instant,
@@ -94,12 +91,12 @@ impl Visit<'_> {
 pub type RequestBody = Option<reqwest::Body>;
 
 /// Answers one request and sees to it that it is counted and logged.
-pub async fn handle(edge: Arc<Edge>, request: Request<RequestBody>, client: SocketAddr) -> Response<EdgeBody> {
+pub async fn handle(edge: Arc<Edge>, request: Request<RequestBody>, peer: &Peer) -> Response<EdgeBody> {
     let started = Instant::now();
     let method = request.method().clone();
     let path = if edge.access_log { request.uri().path_and_query().cloned() } else { None };
     let mut found_site = None;
-    let (response, told) = match serve(&edge, request, client, started, &mut found_site).await {
+    let (response, told) = match serve(&edge, request, peer, started, &mut found_site).await {
         Ok(answer) => answer,
         Err(problem) => (problem.into_response(), Told::new(Outcome::Error, Delivered::Other)),
     };
@@ -121,7 +118,7 @@ pub async fn handle(edge: Arc<Edge>, request: Request<RequestBody>, client: Sock
 async fn serve(
     edge: &Arc<Edge>,
     request: Request<RequestBody>,
-    client: SocketAddr,
+    peer: &Peer,
     started: Instant,
     found_site: &mut Option<Arc<Site>>,
 ) -> Result<Answer, Problem> {
@@ -134,7 +131,7 @@ async fn serve(
         method: &head.method,
         uri: &head.uri,
         headers: &head.headers,
-        client: client.ip(),
+        peer,
         host: &host,
         site: &site,
         started,

@@ -25,6 +25,7 @@ use crate::{
         cache_status::Handling,
         forwarding,
         invalidation::invalidated,
+        scheme::Scheme,
         storability::{Credentials, storable_image, varies_by_accept},
     },
     image::{format::InputFormat, why_original::WhyOriginal},
@@ -87,7 +88,9 @@ async fn invalidate(edge: &Edge, visit: &Visit<'_>, url: &Url, response: &Origin
     });
     for changed in own.chain(named).collect::<HashSet<_>>() {
         let target = site.charged_name(changed.as_str());
-        edge.relay.invalidate(ResponseName { scope, host: visit.host, target }).await;
+        for scheme in Scheme::ALL {
+            edge.relay.invalidate(ResponseName { scope, host: visit.host, scheme, target }).await;
+        }
         edge.sources.invalidate(SourceName { scope, source: target }).await;
     }
 }
@@ -119,7 +122,7 @@ pub(super) fn forwarded_fields(visit: &Visit<'_>) -> HeaderMap {
     let mut headers = visit.headers.clone();
     // First: what the visitor names in `Connection` must not take out what is said of him, nor count for what was not sent.
     forwarding::remove_hop_by_hop(&mut headers);
-    forwarding::set_forwarded_for(&mut headers, visit.client, visit.host);
+    forwarding::set_forwarded_for(&mut headers, visit.peer.ip(), visit.host, visit.peer.scheme());
     headers
 }
 

@@ -62,12 +62,14 @@ impl Relaying<'_> {
 
     fn errand(&self) -> Errand {
         let site = self.visit.site;
-        let (host, target) = (self.visit.host, site.charged_name(self.url.as_str()));
+        let (host, scheme) = (self.visit.host, self.visit.peer.scheme());
+        let target = site.charged_name(self.url.as_str());
         Errand {
-            key: ResponseName { scope: &site.scope, host, target }.key(),
+            key: ResponseName { scope: &site.scope, host, scheme, target }.key(),
             site: Arc::clone(&site.id),
             scope: Arc::clone(&site.scope),
             host: host.into(),
+            scheme,
             target: target.into(),
             url: self.url.clone(),
             rules: Arc::clone(&site.rules),

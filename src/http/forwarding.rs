@@ -11,6 +11,8 @@ use http::{
     },
 };
 
+use super::scheme::Scheme;
+
 /// `CDN-Loop`
 pub const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
@@ -94,14 +96,14 @@ const OTHER_METHODS: [&str; 3] = ["x-http-method", "x-http-method-override", "x-
 
 /// Tells the origin who asked, replacing whatever the client claimed: its address, and the host and scheme it used. A claim
 /// that got through could change what is then stored for all.
-pub fn set_forwarded_for(headers: &mut HeaderMap, client: IpAddr, host: &str) {
+pub fn set_forwarded_for(headers: &mut HeaderMap, client: IpAddr, host: &str, scheme: Scheme) {
     for name in CLAIMS {
         headers.remove(name);
     }
     let fields = [
         ("x-forwarded-for", client.to_canonical().to_string()),
         ("x-forwarded-host", host.to_owned()),
-        ("x-forwarded-proto", "http".to_owned()),
+        ("x-forwarded-proto", scheme.name().to_owned()),
     ];
     for (name, value) in fields {
         headers.remove(name);
@@ -180,7 +182,7 @@ mod tests {
     fn the_client_cannot_say_where_it_comes_from() {
         let mut headers =
             map(&[("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6"), ("host", "evil.example")]);
-        set_forwarded_for(&mut headers, [192, 0, 2, 1].into(), "img.shop.example");
+        set_forwarded_for(&mut headers, [192, 0, 2, 1].into(), "img.shop.example", Scheme::Https);
         assert_eq!(headers["x-forwarded-for"], "192.0.2.1");
         assert_eq!(headers["x-forwarded-host"], "img.shop.example");
         assert!(!headers.contains_key("forwarded") && !headers.contains_key(HOST));

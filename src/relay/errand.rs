@@ -10,7 +10,10 @@ use url::Url;
 
 use crate::{
     cache::key::CacheKey,
-    http::{forwarding, freshness::Lifetimes, request_directives::RequestDirectives, storability::Credentials},
+    http::{
+        forwarding, freshness::Lifetimes, request_directives::RequestDirectives, scheme::Scheme,
+        storability::Credentials,
+    },
     origin::fetch::OriginRules,
     request::key::{ResponseName, SourceName},
 };
@@ -28,6 +31,8 @@ pub struct Errand {
     pub target: Arc<str>,
     /// The key of all that: what stands for the URL stands under it.
     pub key: CacheKey,
+    /// By which scheme the visitor came.
+    pub scheme: Scheme,
     /// Where it is asked for.
     pub url: Url,
     /// What may be reached.
@@ -49,7 +54,7 @@ const ASKS_FOR_LESS: [HeaderName; 6] =
 
 impl Errand {
     pub(super) fn name(&self) -> ResponseName<'_> {
-        ResponseName { scope: &self.scope, host: &self.host, target: &self.target }
+        ResponseName { scope: &self.scope, host: &self.host, scheme: self.scheme, target: &self.target }
     }
 
     /// What purges call it.

@@ -15,6 +15,7 @@ use crate::{
         key::{CacheKey, KeyHasher},
         purge::Generation,
     },
+    http::scheme::Scheme,
     image::format::OutputFormat,
 };
 
@@ -102,6 +103,8 @@ pub struct ResponseName<'a> {
     pub scope: &'a str,
     /// Which of the site's hosts was asked: the origin is told (`X-Forwarded-Host`), and may answer accordingly.
     pub host: &'a str,
+    /// By which scheme: the origin is told that too (`X-Forwarded-Proto`).
+    pub scheme: Scheme,
     /// Path and query, percent-encoded alike.
     pub target: &'a str,
 }
@@ -110,27 +113,30 @@ impl ResponseName<'_> {
     /// The key of what stands for the URL.
     #[must_use]
     pub fn key(self) -> CacheKey {
-        KeyHasher::new().text("response").text(self.scope).text(self.host).text(self.target).finish()
+        let hasher = KeyHasher::new().text("response").text(self.scope).text(self.scheme.name());
+        hasher.text(self.host).text(self.target).finish()
     }
 
     /// The full text behind [`Self::key`].
     #[must_use]
     pub fn text(self) -> String {
-        format!("response\n{}\n{}\n{}", self.scope, self.host, self.target)
+        let Self { scope, host, scheme, target } = self;
+        format!("response\n{scope}\n{}://{host}\n{target}", scheme.name())
     }
 
     /// The full text behind [`selected_key`].
     #[must_use]
     pub fn selected_text(self, salt: u64, list: &[String], selecting: &[u8]) -> String {
         let selecting = selecting.escape_ascii();
-        let Self { scope, host, target } = self;
-        format!("selected\n{scope}\n{host}\n{target}\n{salt:x}\n{}\n{selecting}", list.join(","))
+        let Self { scope, host, scheme, target } = self;
+        format!("selected\n{scope}\n{}://{host}\n{target}\n{salt:x}\n{}\n{selecting}", scheme.name(), list.join(","))
     }
 
     /// The full text behind [`body_key`] of its [`Self::key`].
     #[must_use]
     pub fn body_text(self, version: SourceVersion) -> String {
-        format!("response body\n{}\n{}\n{}\n{version}", self.scope, self.host, self.target)
+        let Self { scope, host, scheme, target } = self;
+        format!("response body\n{scope}\n{}://{host}\n{target}\n{version}", scheme.name())
     }
 }
 
