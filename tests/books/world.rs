@@ -168,6 +168,7 @@ impl World {
         let now = self.now();
         let results = self.survive(crash, async |ledger| ledger.charge_variants(&charges, now).await.unwrap()).await;
         self.model.close_periods();
+        let mut was_charged_before = false;
         for (charge, result) in charges.iter().zip(results) {
             let wanted = self.model.view(number, charge.requested, charge.pixels, &charge.components);
             match (result.unwrap(), wanted) {
@@ -175,6 +176,7 @@ impl World {
                 (Charged::Until { until, now: charged }, Viewed::Charged(due)) => {
                     assert!(until > now, "a window that is over");
                     assert!(charged == due || (crash.is_some() && charged.is_empty()), "{charged:?} for {due:?}");
+                    was_charged_before |= charged != due;
                 }
                 (Charged::Refused(shortfall), Viewed::Refused { missing }) => {
                     // What came behind it in the first attempt may have used some of what it found.
@@ -182,6 +184,10 @@ impl World {
                 }
                 (found, wanted) => panic!("{found:?} where the model says {wanted:?}"),
             }
+        }
+        // The second attempt found the first one's charges: what it refused came after them, and is what is needed now.
+        for charge in charges.iter().filter(|_| was_charged_before) {
+            self.model.view(number, charge.requested, charge.pixels, &charge.components);
         }
     }
 
