@@ -35,6 +35,7 @@ use crate::{
     relay::Relay,
     store::{Durability, Ledger},
     telemetry::metrics::Metrics,
+    tls,
 };
 
 /// Of the memory budget, the part that originals under way take; codec jobs take the rest.
@@ -73,8 +74,7 @@ impl App {
     /// # Errors
     /// Where the data directory or the operator's token cannot be used, or the system gives no threads or certificates.
     pub async fn assemble(config: Config) -> anyhow::Result<Self> {
-        // Who embeds the library may have chosen another one before.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        tls::install_provider();
         let metrics = Arc::new(Metrics::new().context("metrics")?);
         let clock = clock_of(&config);
         let cache_dir = config.storage.data_dir.join("cache");

@@ -144,8 +144,7 @@ impl<T> List<T> {
 
 impl Client {
     pub(super) fn new(base: Url, token: HeaderValue) -> anyhow::Result<Self> {
-        // Whoever embeds the library may have chosen another one before.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::tls::install_provider();
         let http = reqwest::Client::builder()
             // The token is for this instance, not for whom it names, nor for a proxy.
             .redirect(reqwest::redirect::Policy::none())

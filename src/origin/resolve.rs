@@ -155,8 +155,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_connects_to_no_refused_address_and_says_why() {
-        // Another test may have set it.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::tls::install_provider();
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
         let resolver = VettingResolver::new(AddressPolicy::PublicOnly, TIMEOUT);
