@@ -8,6 +8,7 @@
 mod accounts;
 mod allocations;
 mod api;
+mod asked;
 mod audit;
 mod auth;
 mod clock;

@@ -1,19 +1,21 @@
 //! What may stand in the configuration, with the defaults. `config/lightmeter.toml` documents each key for operators;
 //! an unknown key is an error.
 
-use std::{net::SocketAddr, num::NonZeroU64, path::PathBuf, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU64, path::PathBuf, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
 use super::{
     quality::DefaultQuality,
+    signing::SigningKey,
     tls::Tls,
     units::{ByteSize, Span},
 };
 use crate::{
     billing::{self, BytesPerCredit},
     image::{AvifEncoder, Limits, Settings, quality::DEFAULT_TARGET},
+    request::signature::Signing,
 };
 
 const KIB: u64 = 1 << 10;
@@ -421,6 +423,18 @@ pub struct SiteConfig {
     /// Whether that holds for all names below the site's own too.
     #[serde(default)]
     pub hsts_include_subdomains: bool,
+    /// Which of its URLs must be signed.
+    #[serde(default)]
+    pub signing: Signing,
+    /// Whether options may be asked for by the names of presets only.
+    #[serde(default)]
+    pub presets_only: bool,
+    /// Options by names of the site's own.
+    #[serde(default)]
+    pub presets: BTreeMap<String, String>,
+    /// What its URLs are signed with: the first signs, each is good for verifying.
+    #[serde(default)]
+    pub signing_keys: Vec<SigningKey>,
 }
 
 impl SiteConfig {
