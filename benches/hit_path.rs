@@ -28,7 +28,7 @@ use lightmeter::{
     },
     image::format::OutputFormat,
     request::{
-        FormatChoice, Transform,
+        FormatChoice, Presets, Transform,
         key::{SourceName, SourceVersion, variant_key},
         negotiate, parse,
     },
@@ -39,14 +39,15 @@ const CHROMIUM: &str = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*
 const PICTURE: &[u8] = include_bytes!("../demo/pictures/raccoon.jpg");
 
 fn rules(criterion: &mut Criterion) {
+    let presets = Presets::default();
     criterion.bench_function("negotiate: Chromium's Accept", |bencher| {
         bencher.iter(|| negotiate([black_box(CHROMIUM).as_bytes()], FormatChoice::Auto));
     });
     criterion.bench_function("parse: own path with two options", |bencher| {
-        bencher.iter(|| parse(black_box("/a/b/photo.jpg"), black_box(Some("w=400&q=75"))).is_ok());
+        bencher.iter(|| parse(black_box("/a/b/photo.jpg"), black_box(Some("w=400&q=75")), &presets).is_ok());
     });
     criterion.bench_function("parse: path carrier with three options", |bencher| {
-        bencher.iter(|| parse(black_box("/lm/w=400,h=300,fit=cover/a/b/photo.jpg"), None).is_ok());
+        bencher.iter(|| parse(black_box("/lm/w=400,h=300,fit=cover/a/b/photo.jpg"), None, &presets).is_ok());
     });
     criterion.bench_function("key: source and variant", |bencher| {
         let (version, transform) = (SourceVersion::of(PICTURE), Transform::default());
