@@ -1,7 +1,7 @@
 //! The rules of HTTP that the edge follows, as pure functions. Caching (RFC 9111): `cache_control`, `targeted` and `surrogate` (what
 //! the origin says, to all or to caches like this one), `request_directives` (what the visitor says), `storability` (what is
 //! kept), `freshness` (for how long), `vary` (for whom), `update` (which fields, and what a 304 changes), `invalidation`
-//! (what a change drops), `cache_status` (what was done, RFC 9211). Beside it `conditional` and `range` (RFC 9110),
+//! (what a change drops), `cache_status` (what was done, RFC 9211), `curtail` (where the URL itself ends). Beside it `conditional` and `range` (RFC 9110),
 //! `forwarding` (hop-by-hop fields, `Via`, `CDN-Loop`) and `check` (what a request must be to be looked at). `scheme` is how a visitor
 //! came, `save_data` is a client's wish for fewer bytes; `list`, `date` and `time` are what fields are made of.
 
@@ -9,6 +9,7 @@ pub mod cache_control;
 pub mod cache_status;
 pub mod check;
 pub mod conditional;
+pub mod curtail;
 pub mod date;
 pub mod forwarding;
 pub mod freshness;
