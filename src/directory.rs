@@ -188,7 +188,10 @@ impl Directory {
         let others = sites.iter().map(AsRef::as_ref).filter(|other| other.id != site.id);
         check_site(site, &Taken::by(others))?;
         let Some(account) = &site.account else { return Err(refusal("account", "needs the account that pays")) };
-        let settings = serde_json::to_string(site).map_err(|error| refusal("settings", error))?;
+        if site.signing_keys.iter().any(|key| key.secret_file.is_some()) {
+            return Err(refusal("signing_keys", "secret_file is for the configuration file: give the secret itself"));
+        }
+        let settings = site.to_keep().map_err(|error| refusal("settings", error))?;
         Ok(NewSite {
             id: site.id.parse().map_err(|bad| refusal("id", bad))?,
             account: account.parse().map_err(|bad| refusal("account", bad))?,

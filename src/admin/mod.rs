@@ -7,6 +7,7 @@
 mod accounts;
 mod allocations;
 mod api;
+mod asked;
 mod audit;
 mod auth;
 mod clock;

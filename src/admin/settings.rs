@@ -1,6 +1,6 @@
 //! How a site's settings are described: the keys of `[[site]]`. What reads and checks them is `config`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use utoipa::{
     PartialSchema, ToSchema,
@@ -85,6 +85,33 @@ pub(super) struct SiteSettings {
     /// What it aims at for clients that ask to save data, if that is less; the configuration's if left out.
     #[schema(minimum = 30, maximum = 95)]
     save_data_target: Option<u8>,
+    /// Which URLs must be signed: `off`, none; `options`, those of images with options or on other hosts; `images`, all of
+    /// images; `all`, every one.
+    #[schema(value_type = shapes::SigningName, required = false)]
+    signing: String,
+    /// Whether options may be asked for by the names of presets only.
+    #[schema(required = false, default = false)]
+    presets_only: bool,
+    /// Options by names of the site's own: `preset=hero` in a URL stands for what `hero` is here. At most 256.
+    #[schema(required = false)]
+    presets: BTreeMap<String, String>,
+    /// What signed URLs are verified with: any of them does. At most 8.
+    #[schema(required = false, max_items = 8)]
+    signing_keys: Vec<SigningKey>,
+}
+
+/// A key that URLs are signed with.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only described")]
+pub(super) struct SigningKey {
+    /// Its name.
+    #[schema(value_type = shapes::Id)]
+    id: String,
+    /// The secret, in hexadecimal, 32 to 64 bytes. No answer ever has it; a key that the site has by this name keeps its
+    /// secret where none is given.
+    #[schema(write_only, pattern = "^([0-9a-fA-F]{2}){32,64}$")]
+    secret: Option<String>,
 }
 
 /// The settings of a site that is there: its name stands in the path and may be left out.

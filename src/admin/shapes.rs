@@ -199,6 +199,9 @@ described! {
     /// What is done with what is no image.
     PassthroughName = one_of(["cache", "forward"]);
 
+    /// Which URLs must be signed.
+    SigningName = one_of(["off", "options", "images", "all"]);
+
     /// What credits are charged for.
     ComponentName = one_of(Component::ALL.map(Component::name).into_iter().chain(["egress"]));
 

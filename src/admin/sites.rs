@@ -287,7 +287,10 @@ pub(super) async fn change(
     Write { once, body }: Write<Value>,
 ) -> Result<Json<Site>, Problem> {
     only_operator(&api, &caller, &id).await?;
-    let site = with_id(body, &id)?;
+    let mut site = with_id(body, &id)?;
+    if let Some(before) = api.directory.site(id.as_str()) {
+        site.keep_secrets_of(&before);
+    }
     let view = api.directory.change(once.as_ref(), &site, api.clock.timestamp()).await?;
     Site::new(&view, &api.directory).map(Json)
 }

@@ -28,12 +28,16 @@ pub enum ConfigError {
         cause: std::io::Error,
     },
     /// The file is not TOML.
-    #[error("{}: not valid TOML: {cause}", path.display())]
+    #[error("{}: not valid TOML: line {line}, column {column}: {problem}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Line, column and what was expected there.
-        cause: Box<toml::de::Error>,
+        /// The line, from 1 on. It is not shown: there may be a secret in it.
+        line: usize,
+        /// The character in it, from 1 on.
+        column: usize,
+        /// What was expected there.
+        problem: String,
     },
     /// A key is unknown, or its value is not allowed.
     #[error("{source_name}: {key}: {problem}")]
@@ -58,10 +62,15 @@ const TEXT_KEYS: [&str; 6] = ["token", "token_file", "data_dir", "file", "name",
 /// [`ConfigError`], naming file, key and remedy.
 pub fn from_file(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Result<Config, ConfigError> {
     let text = fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
-    let table = text
-        .parse::<toml::Table>()
-        .map_err(|cause| ConfigError::Syntax { path: path.to_owned(), cause: Box::new(cause) })?;
+    let table = text.parse::<toml::Table>().map_err(|error| syntax_error(path, &text, &error))?;
     from_table(table, &path.display().to_string(), environment)
+}
+
+fn syntax_error(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let (line, column) =
+        (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+    ConfigError::Syntax { path: path.to_owned(), line, column, problem: error.message().trim().to_owned() }
 }
 
 /// The configuration of `serve --origin URL`: defaults, the environment, and one site for every host. An origin that is
@@ -103,7 +112,8 @@ fn from_table(
             override_key(&mut table, &name, path, &value)?;
         }
     }
-    let config: Config = read(toml::Value::Table(table), source_name, "")?;
+    let mut config: Config = read(toml::Value::Table(table), source_name, "")?;
+    read_signing_keys(&mut config).map_err(|refusal| key_error(source_name, &refusal.key, refusal.problem))?;
     validate(&config).map_err(|refusal| key_error(source_name, &refusal.key, refusal.problem))?;
     Ok(config)
 }
@@ -141,6 +151,20 @@ fn override_key(table: &mut toml::Table, name: &str, path: &str, value: &str) ->
         format!("value = {value}").parse::<toml::Table>().ok().and_then(|mut parsed| parsed.remove("value"))
     };
     place.insert(last.clone(), parsed.unwrap_or_else(|| value.into()));
+    Ok(())
+}
+
+/// Reads the secrets that stand in files of their own.
+fn read_signing_keys(config: &mut Config) -> Result<(), Refusal> {
+    for (position, site) in config.sites.iter_mut().enumerate() {
+        for (number, key) in site.signing_keys.iter_mut().enumerate() {
+            let at = |refusal: Refusal| {
+                let key = format!("site[{position}].signing_keys[{number}].{}", refusal.key);
+                Refusal { key, ..refusal }
+            };
+            key.read_file().map_err(at)?;
+        }
+    }
     Ok(())
 }
 
@@ -311,6 +335,35 @@ mod tests {
         ];
         for (text, place, remedy) in table {
             let message = load(text, &[]).unwrap_err().to_string();
+            assert!(message.contains(place) && message.contains(remedy), "{text:?} gave {message:?}");
+        }
+    }
+
+    #[test]
+    fn a_syntax_error_tells_its_place_and_not_what_stands_there() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, "[admin]\ntoken = 'not-to-be-seen\n").unwrap();
+        let error = from_file(file.path(), []).unwrap_err().to_string();
+        assert!(error.contains("not valid TOML: line 2, column ") && !error.contains("not-to-be-seen"), "{error}");
+    }
+
+    #[test]
+    fn signing_keys_and_presets_are_named_where_they_are_wrong() {
+        let short = "[[site.signing_keys]]\nid='a'\nsecret='abc'";
+        let table = [
+            (short, "site[0].signing_keys[0].secret: ", "openssl rand -hex 32"),
+            (
+                "[[site.signing_keys]]\nid='a'\nsecret_file='/nowhere/key'",
+                "site[0].signing_keys[0].secret_file: ",
+                "/nowhere/key",
+            ),
+            ("signing='options'", "site[0].signing: ", "signing_keys"),
+            ("signing='some'", "site[0].signing: ", "options"),
+            ("[site.presets]\nhero='w=0'", "site[0].presets: hero: ", "1 to 65535"),
+            ("presets_only='yes'", "site[0].presets_only: ", "boolean"),
+        ];
+        for (text, place, remedy) in table {
+            let message = load(&format!("{SITE}{text}"), &[]).unwrap_err().to_string();
             assert!(message.contains(place) && message.contains(remedy), "{text:?} gave {message:?}");
         }
     }

@@ -1,11 +1,13 @@
 //! Typed, validated configuration. `load` reads a TOML file and the environment into [`Config`]; `schema` says what may
-//! stand in it, with every default; `quality` how its keys on quality add up; `site` what a site must be, `plans` where the plan catalogue comes from; `units` reads sizes
+//! stand in it, with every default; `quality` how its keys on quality add up; `site` what a site must be, `signing` what its URLs are
+//! signed with, `plans` where the plan catalogue comes from; `units` reads sizes
 //! and durations. A value that passed [`load`] is trusted from there on.
 
 mod load;
 mod plans;
 mod quality;
 mod schema;
+mod signing;
 mod site;
 pub mod units;
 
@@ -16,5 +18,6 @@ pub use schema::{
     AccountConfig, Admin, Billing, Cache, Config, Dev, Edge, Essential, EssentialDelivery, FirstView, Images, Log,
     LogFormat, Origin, Passthrough, Plans, SiteConfig, Storage, Tariff,
 };
+pub use signing::{MAX_SIGNING_KEYS, SigningKey};
 pub use site::{Cause, MAX_BYTES_PER_CREDIT, Refusal, Taken, check_site};
 pub use units::{ByteSize, Span};

@@ -1,18 +1,20 @@
 //! What may stand in the configuration, with the defaults. `config/lightmeter.toml` documents each key for operators;
 //! an unknown key is an error.
 
-use std::{net::SocketAddr, num::NonZeroU64, path::PathBuf, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU64, path::PathBuf, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
 use super::{
     quality::DefaultQuality,
+    signing::SigningKey,
     units::{ByteSize, Span},
 };
 use crate::{
     billing::{self, BytesPerCredit},
     image::{AvifEncoder, Limits, Settings, quality::DEFAULT_TARGET},
+    request::signature::Signing,
 };
 
 const KIB: u64 = 1 << 10;
@@ -397,6 +399,18 @@ pub struct SiteConfig {
     /// And for clients that ask to save data.
     #[serde(default)]
     pub save_data_target: Option<u8>,
+    /// Which of its URLs must be signed.
+    #[serde(default)]
+    pub signing: Signing,
+    /// Whether options may be asked for by the names of presets only.
+    #[serde(default)]
+    pub presets_only: bool,
+    /// Options by names of the site's own.
+    #[serde(default)]
+    pub presets: BTreeMap<String, String>,
+    /// What its URLs are signed with: the first signs, each is good for verifying.
+    #[serde(default)]
+    pub signing_keys: Vec<SigningKey>,
 }
 
 impl SiteConfig {

@@ -7,6 +7,7 @@ use url::Host;
 use super::{
     quality::TARGETS,
     schema::{SiteConfig, Tariff},
+    signing::check_signing,
 };
 use crate::billing::SiteId;
 
@@ -87,6 +88,8 @@ pub fn check_site(site: &SiteConfig, taken: &Taken<'_>) -> Result<(), Refusal> {
         }
     }
     check_lifetimes(site)?;
+    check_signing(site)?;
+    site.read_presets()?;
     match (site.bytes_per_credit, site.tariff) {
         (Some(_), Tariff::Variants) => refuse("bytes_per_credit", "only with tariff = \"egress\""),
         (Some(bytes), Tariff::Egress) if bytes.get() > MAX_BYTES_PER_CREDIT => {

@@ -1,10 +1,10 @@
 //! The request's way, from its head to its response. [`serve`] is the function to read first: each line is one step, and
 //! the step's module is where to read on.
 
-use std::{sync::Arc, time::Instant};
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderMap, Method, Request, Response, Uri, uri::PathAndQuery};
 
 use super::{
     body::{EdgeBody, Report, Told},
@@ -22,11 +22,16 @@ use crate::{
     cache::{object::SourceHead, tiers::Cache},
     clock::Clock,
     develop::{Developer, Sources, sizes::Sizes, sources::UrlKind},
-    http::{check, forwarding, time::UnixSeconds},
+    http::{check, curtail::curtail, forwarding, time::UnixSeconds},
     meter::Meter,
     origin::fetch::Origins,
     relay::Relay,
-    request::{self, ImageRequest, Target, key::SourceName, target::plain_image},
+    request::{
+        self, ImageRequest, Target,
+        key::SourceName,
+        signature::{self, Asks, Signing, UrlRefused},
+        target::{asks, plain_image},
+    },
     telemetry::{
         metrics::Metrics,
         outcome::{Delivered, Outcome},
@@ -127,22 +132,41 @@ async fn serve(
     refuse_loops(edge, &head.headers, &head.method)?;
     let site = route(edge, &host)?;
     *found_site = Some(Arc::clone(&site));
-    let visit = Visit {
-        method: &head.method,
-        uri: &head.uri,
-        headers: &head.headers,
-        peer,
-        host: &host,
-        site: &site,
-        started,
-        now: edge.clock.now(),
-    };
-    match image_wanted(&visit)? {
+    let now = edge.clock.now();
+    let Admitted { uri, expires } = admit(&site, &head.method, &head.uri, now)?;
+    let visit =
+        Visit { method: &head.method, uri: &uri, headers: &head.headers, peer, host: &host, site: &site, started, now };
+    let (mut response, told) = match image_wanted(&visit)? {
         Asked::Image(image) => serve_image(edge, &visit, &image).await,
         Asked::Perhaps(image) if is_known(edge, &visit, &image) => serve_image(edge, &visit, &image).await,
         Asked::Perhaps(image) => passthrough::forward(edge, &visit, body, Some(image)).await,
         Asked::Other => passthrough::forward(edge, &visit, body, None).await,
+    }?;
+    if let Some(expires) = expires {
+        curtail(response.headers_mut(), expires, now);
     }
+    Ok((response, told))
+}
+
+/// A request's URL as it is served: without signature and expiry, where these are the site's.
+struct Admitted<'u> {
+    uri: Cow<'u, Uri>,
+    /// When the URL expires: nothing may be called fresh any longer.
+    expires: Option<UnixSeconds>,
+}
+
+fn admit<'u>(site: &Site, method: &Method, uri: &'u Uri, now: UnixSeconds) -> Result<Admitted<'u>, Problem> {
+    let as_it_is = Admitted { uri: Cow::Borrowed(uri), expires: None };
+    if site.signing == Signing::Off {
+        return Ok(as_it_is);
+    }
+    let asks = if is_readable(method) { asks(uri.path(), uri.query(), &site.presets) } else { Asks::Other };
+    let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let Some(verified) = signature::verify(site.signing, &site.keys, &site.id, (target, asks), now)? else {
+        return Ok(as_it_is);
+    };
+    let uri = verified.target.parse::<Uri>().map_err(|_| UrlRefused::Forged)?;
+    Ok(Admitted { uri: Cow::Owned(uri), expires: verified.expires })
 }
 
 fn refuse_loops(edge: &Edge, headers: &HeaderMap, method: &Method) -> Result<(), Problem> {
@@ -172,14 +196,17 @@ enum Asked<'a> {
 
 fn image_wanted<'a>(visit: &Visit<'a>) -> Result<Asked<'a>, Problem> {
     let (path, query) = (visit.uri.path(), visit.uri.query());
-    let readable = matches!(*visit.method, Method::GET | Method::HEAD);
-    if !readable {
+    if !is_readable(visit.method) {
         return if path.starts_with(request::target::PREFIX) { Err(Problem::Method) } else { Ok(Asked::Other) };
     }
-    Ok(match request::parse(path, query)? {
+    Ok(match request::parse(path, query, &visit.site.presets)? {
         Target::Image(image) => Asked::Image(image),
         Target::Other => Asked::Perhaps(plain_image(path, query)),
     })
+}
+
+fn is_readable(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// Whether something that does not look like an image has turned out to be one before.

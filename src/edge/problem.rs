@@ -6,7 +6,11 @@ use http::{
 };
 
 use super::{body::EdgeBody, sites::BadSource};
-use crate::{http::check::BadRequest, origin::error::FetchError, request::OptionError};
+use crate::{
+    http::check::BadRequest,
+    origin::error::FetchError,
+    request::{OptionsRefused, signature::UrlRefused},
+};
 
 /// An error.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +20,10 @@ pub(super) enum Problem {
     BadRequest(#[from] BadRequest),
     /// The options are.
     #[error(transparent)]
-    BadOption(#[from] OptionError),
+    BadOption(#[from] OptionsRefused),
+    /// Its signature is, or it has none.
+    #[error(transparent)]
+    BadSignature(#[from] UrlRefused),
     /// The source's name is.
     #[error(transparent)]
     BadSource(#[from] BadSource),
@@ -45,6 +52,7 @@ impl Problem {
     #[must_use]
     pub(super) fn status(&self) -> StatusCode {
         match self {
+            Self::BadSignature(_) | Self::BadOption(OptionsRefused::PresetsOnly { .. }) => StatusCode::FORBIDDEN,
             Self::BadRequest(_) | Self::BadOption(_) | Self::BadSource(_) => StatusCode::BAD_REQUEST,
             Self::UnknownHost(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::Loop => StatusCode::LOOP_DETECTED,

@@ -11,7 +11,10 @@ use crate::{
     http::freshness::Lifetimes,
     meter::SiteMeter,
     origin::{address::AddressPolicy, fetch::OriginRules, url_guard::AllowedHosts},
-    request::SourceRef,
+    request::{
+        Presets, SourceRef,
+        signature::{Keys, Signing},
+    },
     telemetry::metrics::{Metrics, SiteMetrics},
 };
 
@@ -41,6 +44,12 @@ pub struct Site {
     pub fallback_ttl: Duration,
     /// Quality where a request names none.
     pub qualities: Qualities,
+    /// Which of its URLs must be signed.
+    pub signing: Signing,
+    /// What signed ones are verified with.
+    pub keys: Keys,
+    /// What its requests may call options.
+    pub presets: Presets,
     /// What is served when the credits are gone.
     pub essential: Essential,
     /// How originals are served then.
@@ -80,6 +89,10 @@ impl Site {
             passthrough: site.passthrough,
             fallback_ttl: site.fallback_ttl.0,
             qualities: Qualities::of(site, &config.images),
+            signing: site.signing,
+            keys: site.keys(),
+            // Settings are checked before they get here; were they not, nothing could be asked for.
+            presets: site.read_presets().unwrap_or_else(|_| Presets::nothing()),
             essential: site.essential,
             essential_delivery: site.essential_delivery,
             meter,

@@ -59,7 +59,11 @@ mod tests {
         let text = format!("[images]\n{images}\n[[site]]\nid='s'\nhosts=['*']\norigin='https://a.example'");
         let config: Config = toml::from_str(&text).unwrap();
         let table = SiteTable::new(&config.sites, &config, &Metrics::new().unwrap(), |_| None);
-        let request::Target::Image(image) = request::parse("/a.jpg", Some(query)).unwrap() else { panic!() };
+        let request::Target::Image(image) =
+            request::parse("/a.jpg", Some(query), &request::Presets::default()).unwrap()
+        else {
+            panic!()
+        };
         Varies::by(table.find("x").unwrap(), &image).fields()
     }
 

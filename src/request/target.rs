@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 
 use super::{
-    options::{FormatChoice, OptionError, Options, is_option, parse_segment},
+    options::{FormatChoice, OptionError, Options, each_pair},
+    presets::{OptionsRefused, Presets, Saying},
+    signature::Asks,
     transform::Transform,
 };
 
@@ -32,6 +34,18 @@ pub struct ImageRequest<'a> {
     pub transform: Transform,
     /// Which format is wanted.
     pub format: FormatChoice,
+}
+
+impl ImageRequest<'_> {
+    /// The same, apart from what it was read from.
+    #[must_use]
+    pub fn into_owned(self) -> ImageRequest<'static> {
+        let source = match self.source {
+            SourceRef::OwnPath(text) => SourceRef::OwnPath(text.into_owned().into()),
+            SourceRef::Absolute(text) => SourceRef::Absolute(text.into_owned().into()),
+        };
+        ImageRequest { source, ..self }
+    }
 }
 
 /// Names an original, relative to a site.
@@ -64,15 +78,29 @@ impl SourceRef<'_> {
 /// Reads `path` and `query` as they came (not decoded).
 ///
 /// # Errors
-/// [`OptionError`] where an image is asked for with options that are not allowed.
-pub fn parse<'a>(path: &'a str, query: Option<&'a str>) -> Result<Target<'a>, OptionError> {
+/// [`OptionsRefused`] where an image is asked for with options that are not allowed.
+pub fn parse<'a>(path: &'a str, query: Option<&'a str>, presets: &Presets) -> Result<Target<'a>, OptionsRefused> {
     if let Some(rest) = path.strip_prefix(PREFIX) {
-        return parse_path_carrier(rest, query).map(Target::Image);
+        return parse_path_carrier(rest, query, presets).map(Target::Image);
     }
     if has_image_extension(path) {
-        return parse_own_path(path, query).map(Target::Image);
+        return parse_own_path(path, query, presets).map(Target::Image);
     }
     Ok(Target::Other)
+}
+
+/// What is asked for, as far as signing goes: told before anything is read closely.
+#[must_use]
+pub fn asks(path: &str, query: Option<&str>, presets: &Presets) -> Asks {
+    if path.starts_with(PREFIX) {
+        return Asks::Options;
+    }
+    if !has_image_extension(path) {
+        return Asks::Other;
+    }
+    let mut pairs = query.into_iter().flat_map(|query| query.split('&'));
+    let is_option = |pair: &str| presets.is_option(pair.split_once('=').map_or(pair, |(name, _)| name));
+    if pairs.any(is_option) { Asks::Options } else { Asks::Image }
 }
 
 /// The request for a source that turned out to be an image: as it is, in the best format.
@@ -85,12 +113,18 @@ pub fn plain_image<'a>(path: &'a str, query: Option<&'a str>) -> ImageRequest<'a
     }
 }
 
-fn parse_path_carrier<'a>(rest: &'a str, query: Option<&'a str>) -> Result<ImageRequest<'a>, OptionError> {
+fn parse_path_carrier<'a>(
+    rest: &'a str,
+    query: Option<&'a str>,
+    presets: &Presets,
+) -> Result<ImageRequest<'a>, OptionsRefused> {
     let (segment, source) =
         rest.split_once('/').ok_or(OptionError::Carrier { problem: "there is no source behind the options" })?;
-    let (transform, format) = parse_segment(segment)?.canonical();
+    let mut saying = Saying::with(presets);
+    each_pair(segment, |name, value| saying.take(name, value))?;
+    let (transform, format) = saying.end()?.canonical();
     if source.is_empty() {
-        return Err(OptionError::Carrier { problem: "there is no source behind the options" });
+        return Err(OptionError::Carrier { problem: "there is no source behind the options" }.into());
     }
     let source = match absolute_url(source) {
         Some(url) => SourceRef::Absolute(with_query(url, query)),
@@ -133,10 +167,14 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-fn parse_own_path<'a>(path: &'a str, query: Option<&'a str>) -> Result<ImageRequest<'a>, OptionError> {
+fn parse_own_path<'a>(
+    path: &'a str,
+    query: Option<&'a str>,
+    presets: &Presets,
+) -> Result<ImageRequest<'a>, OptionsRefused> {
     let (options, remaining) = match query {
         None => (Options::default(), None),
-        Some(query) => split_query(query)?,
+        Some(query) => split_query(query, presets)?,
     };
     let (transform, format) = options.canonical();
     let source = match remaining {
@@ -147,17 +185,17 @@ fn parse_own_path<'a>(path: &'a str, query: Option<&'a str>) -> Result<ImageRequ
 }
 
 /// Takes the options out of a query; what remains is the origin's, in its order.
-fn split_query(query: &str) -> Result<(Options, Option<Cow<'_, str>>), OptionError> {
-    let mut options = Options::default();
+fn split_query<'q>(query: &'q str, presets: &Presets) -> Result<(Options, Option<Cow<'q, str>>), OptionsRefused> {
+    let mut saying = Saying::with(presets);
     let mut remaining: Vec<&str> = Vec::new();
     let mut taken = false;
     for pair in query.split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if is_option(name) {
+        if presets.is_option(name) {
             let value = percent_encoding::percent_decode_str(value)
                 .decode_utf8()
                 .map_err(|_| OptionError::Carrier { problem: "an option's value is not UTF-8" })?;
-            options.set(name, &value)?;
+            saying.take(name, &value)?;
             taken = true;
         } else {
             remaining.push(pair);
@@ -168,7 +206,7 @@ fn split_query(query: &str) -> Result<(Options, Option<Cow<'_, str>>), OptionErr
         (true, true) => None,
         (true, false) => Some(Cow::Owned(remaining.join("&"))),
     };
-    Ok((options, remaining))
+    Ok((saying.end()?, remaining))
 }
 
 fn with_query<'a>(path: Cow<'a, str>, query: Option<&str>) -> Cow<'a, str> {
@@ -187,10 +225,11 @@ fn has_image_extension(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::presets::UseOfOptions;
     use proptest::prelude::*;
 
     fn image<'a>(path: &'a str, query: Option<&'a str>) -> ImageRequest<'a> {
-        match parse(path, query).unwrap() {
+        match parse(path, query, &Presets::default()).unwrap() {
             Target::Image(image) => image,
             Target::Other => panic!("{path} is not taken for an image"),
         }
@@ -243,7 +282,7 @@ mod tests {
     #[test]
     fn a_path_carrier_without_options_or_source_is_refused() {
         for path in ["/lm/", "/lm/w=400", "/lm/w=400/", "/lm//a.jpg", "/lm/a.jpg", "/lm/nonsense/a.jpg"] {
-            assert!(parse(path, None).is_err(), "{path}");
+            assert!(parse(path, None, &Presets::default()).is_err(), "{path}");
         }
     }
 
@@ -252,22 +291,52 @@ mod tests {
         for (path, query) in
             [("/", None), ("/search", Some("q=shoes&w=5")), ("/style.css", None), ("/logo.svg", Some("w=x"))]
         {
-            assert_eq!(parse(path, query), Ok(Target::Other), "{path}");
+            assert_eq!(parse(path, query, &Presets::default()), Ok(Target::Other), "{path}");
         }
     }
 
     #[test]
     fn a_malformed_option_in_a_query_is_refused_only_on_images() {
-        assert!(parse("/a.jpg", Some("w=wide")).is_err());
-        assert!(parse("/a.jpg", Some("w=1&w=2")).is_err());
-        assert_eq!(parse("/a.html", Some("w=wide")), Ok(Target::Other));
+        let parse = |path, query| super::parse(path, Some(query), &Presets::default());
+        assert!(parse("/a.jpg", "w=wide").is_err());
+        assert!(parse("/a.jpg", "w=1&w=2").is_err());
+        assert_eq!(parse("/a.html", "w=wide"), Ok(Target::Other));
+    }
+
+    #[test]
+    fn a_preset_is_taken_out_of_the_query_where_the_site_has_some() {
+        let presets = Presets::read([("hero", "w=1200,f=webp")], UseOfOptions::Free).unwrap();
+        let same = |path, query| parse(path, query, &presets).unwrap();
+        for (path, query) in [("/a.jpg", Some("v=3&preset=hero")), ("/lm/preset=hero/a.jpg", Some("v=3"))] {
+            assert_eq!(same(path, query), Target::Image(image("/a.jpg", Some("w=1200&v=3&fm=webp"))), "{path}");
+        }
+        assert_eq!(image("/a.jpg", Some("preset=hero")).source, own("/a.jpg?preset=hero"));
+        assert_eq!(same("/page", Some("preset=hero")), Target::Other);
+    }
+
+    #[test]
+    fn what_is_asked_is_told_by_path_and_names_of_options() {
+        let presets = Presets::read([("hero", "w=1200")], UseOfOptions::Free).unwrap();
+        for (path, query, asked) in [
+            ("/a.jpg", None, Asks::Image),
+            ("/a.jpg", Some("v=3&x=w"), Asks::Image),
+            ("/a.jpg", Some("v=3&w"), Asks::Options),
+            ("/a.jpg", Some("w=nonsense"), Asks::Options),
+            ("/a.jpg", Some("preset=hero"), Asks::Options),
+            ("/lm/w=4/a.jpg", None, Asks::Options),
+            ("/lm/", None, Asks::Options),
+            ("/page", Some("w=4"), Asks::Other),
+        ] {
+            assert_eq!(asks(path, query, &presets), asked, "{path} {query:?}");
+        }
+        assert_eq!(asks("/a.jpg", Some("preset=hero"), &Presets::default()), Asks::Image);
     }
 
     proptest! {
         #[test]
         fn no_path_panics(path in "/\\PC{0,80}", query in proptest::option::of("\\PC{0,80}")) {
-            let _ = parse(&path, query.as_deref());
-            let _ = parse(&format!("/lm{path}"), query.as_deref());
+            let _ = parse(&path, query.as_deref(), &Presets::default());
+            let _ = parse(&format!("/lm{path}"), query.as_deref(), &Presets::default());
         }
     }
 }

@@ -124,10 +124,15 @@ pub fn is_option(name: &str) -> bool {
 }
 
 impl Options {
-    fn set_pair(&mut self, pair: &str) -> Result<(), OptionError> {
-        let (name, value) =
-            pair.split_once('=').ok_or(OptionError::Carrier { problem: "an option is not name=value" })?;
-        self.set(name, value)
+    /// Takes one option in unless it was said before, under whatever name.
+    ///
+    /// # Errors
+    /// [`OptionError`] for an unknown name or a value that is not allowed.
+    pub fn set_unless_said(&mut self, name: &str, value: &str) -> Result<(), OptionError> {
+        match canonical_name(name) {
+            Some((position, _)) if self.seen & (1 << position) != 0 => Ok(()),
+            _ => self.set(name, value),
+        }
     }
 
     /// Takes one option in.
@@ -188,24 +193,41 @@ impl Options {
     }
 }
 
-/// Reads the options segment of `/lm/{options}/…`: `name=value` joined by commas, percent-encoding allowed. An encoded comma
-/// separates too, for some clients encode them all; but in the address of a watermark it is the address's own.
+/// Reads the options segment of `/lm/{options}/…`, as [`each_pair`] divides it.
 ///
 /// # Errors
 /// [`OptionError`], naming the option.
 pub fn parse_segment(segment: &str) -> Result<Options, OptionError> {
     let mut options = Options::default();
+    each_pair(segment, |name, value| options.set(name, value))?;
+    Ok(options)
+}
+
+/// Hands on what a segment of options says: `name=value` joined by commas, percent-encoding allowed. An encoded comma
+/// separates too, for some clients encode them all; but in the address of a watermark it is the address's own.
+///
+/// # Errors
+/// [`OptionError::Carrier`] where it is not written so, and what `take` returns.
+pub fn each_pair<E: From<OptionError>>(
+    segment: &str,
+    mut take: impl FnMut(&str, &str) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut take_pair = |pair: &str| {
+        let (name, value) =
+            pair.split_once('=').ok_or(OptionError::Carrier { problem: "an option is not name=value" })?;
+        take(name, value)
+    };
     for part in segment.split(',') {
         let decoded = percent_encoding::percent_decode_str(part)
             .decode_utf8()
             .map_err(|_| OptionError::Carrier { problem: "the options are not UTF-8" })?;
         if decoded.starts_with("watermark=") || decoded.starts_with("wm=") {
-            options.set_pair(&decoded)?;
+            take_pair(&decoded)?;
         } else {
-            decoded.split(',').try_for_each(|pair| options.set_pair(pair))?;
+            decoded.split(',').try_for_each(&mut take_pair)?;
         }
     }
-    Ok(options)
+    Ok(())
 }
 
 fn side(value: &str) -> Option<u32> {

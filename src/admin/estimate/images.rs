@@ -6,14 +6,14 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{
+    admin::asked::image_asked,
     billing::{Component, SiteId},
     config::SiteConfig,
     image::format::OutputFormat,
     request::{
-        self, FormatChoice, ImageRequest, Target, Transform,
+        FormatChoice, ImageRequest, Transform,
         key::size_names,
         options::{MAX_SIDE, Options},
-        target::plain_image,
     },
     store::VariantCharge,
 };
@@ -75,11 +75,7 @@ pub(super) fn size_of(
     formats: Formats,
 ) -> Result<VariantCharge, String> {
     let url = visitors_url(config, url)?;
-    let image = match request::parse(url.path(), url.query()).map_err(|error| error.to_string())? {
-        Target::Image(image) => image,
-        // Not an image by its name: it may turn out to be one.
-        Target::Other => plain_image(url.path(), url.query()),
-    };
+    let image = image_asked(config, &url)?;
     let components = components(&image, formats);
     let (transform, _) = match width {
         None => (image.transform, image.format),

@@ -3,16 +3,14 @@
 use url::Url;
 
 use crate::{
+    admin::asked::image_asked,
     cache::purge::name::canonical,
     config::SiteConfig,
     origin::{
         address::AddressPolicy,
         url_guard::{AllowedHosts, vet_url},
     },
-    request::{
-        self, Target,
-        target::{PREFIX, plain_image},
-    },
+    request::target::PREFIX,
 };
 
 /// What a URL or path names.
@@ -32,11 +30,7 @@ pub(super) fn name_of(config: &SiteConfig, url: &str) -> Result<String, String> 
     match named(config, url)? {
         Named::Source(url) => Ok(canonical(origin, url.as_str()).into_owned()),
         Named::OfVisitors(url) => {
-            let image = match request::parse(url.path(), url.query()).map_err(|error| error.to_string())? {
-                Target::Image(image) => image,
-                // It may turn out to be one; and what is none is called the same.
-                Target::Other => plain_image(url.path(), url.query()),
-            };
+            let image = image_asked(config, &url)?;
             Ok(canonical(origin, image.source.as_str()).into_owned())
         }
     }
