@@ -22,6 +22,7 @@ mod pretty;
 mod purge;
 mod refusal;
 mod serve;
+mod sign;
 mod site;
 mod transfers;
 mod usage;
@@ -63,6 +64,7 @@ enum Command {
         config: PathBuf,
     },
     Optimize(Box<optimize::Optimize>),
+    Sign(sign::Sign),
     #[command(flatten)]
     Ask(Box<ask::Ask>),
     /// Audit the ledger in its database, beside a running instance or without one.
@@ -110,6 +112,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Demo(demo) => runtime()?.block_on(demo::run(demo)),
         Command::Check { config } => check::check(&config),
         Command::Optimize(optimize) => runtime()?.block_on(optimize.run()),
+        Command::Sign(sign) => output::print(&sign.run(&environment())?),
         Command::Ask(ask) => output::print(&small_runtime()?.block_on(ask.run(&environment()))?),
         Command::Ledger(ledger) => small_runtime()?.block_on(ledger.run(&environment())),
     }

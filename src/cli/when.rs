@@ -8,6 +8,13 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct When(Timestamp);
 
+impl When {
+    /// The time.
+    pub(super) const fn timestamp(self) -> Timestamp {
+        self.0
+    }
+}
+
 impl FromStr for When {
     type Err = String;
 
