@@ -150,7 +150,8 @@ fn taken_by_another<T>(key: &str, problem: String) -> Result<T, Refusal> {
 /// A host name as URLs write it (lower case, an IPv6 address in brackets), perhaps with `*.` before it.
 fn is_host_pattern(pattern: &str) -> bool {
     let name = pattern.strip_prefix("*.").unwrap_or(pattern);
-    Host::parse(name).is_ok_and(|host| host.to_string() == name)
+    // To the parser a star is a character like others, and as such it would match nothing.
+    !name.contains('*') && Host::parse(name).is_ok_and(|host| host.to_string() == name)
 }
 
 #[cfg(test)]
@@ -181,6 +182,31 @@ mod tests {
             let refusal = refused(&format!("id = '{id}'\nhosts = ['a.example']"));
             assert_eq!(refusal.key, "id", "{id:?}");
             assert!(refusal.problem.contains("letters, digits and -._"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_source_is_a_host_or_all_below_one_and_nothing_more() {
+        let sources = |source: &str| format!("id = 'shop'\nhosts = ['a.example']\nsources = ['{source}']");
+        for bad in [
+            "*",
+            "*.",
+            "*example",
+            "a.*.example",
+            "**.example",
+            "CDN.example",
+            "bücher.example",
+            "cdn.example:443",
+            "cdn.example/images",
+            "https://cdn.example",
+            "user@cdn.example",
+            " cdn.example",
+            "cdn.example, evil.example",
+        ] {
+            assert_eq!(refused(&sources(bad)).key, "sources", "{bad:?}");
+        }
+        for good in ["cdn.example", "*.cdn.example", "xn--bcher-kva.example", "[::1]", "127.0.0.1"] {
+            assert_eq!(check_site(&site(&sources(good)), &Taken::default()), Ok(()), "{good}");
         }
     }
 

@@ -179,6 +179,58 @@ mod tests {
     }
 
     #[test]
+    fn no_url_passes_for_a_host_that_it_only_names() {
+        let allowed = allowed("https://shop.example", &["cdn.example", "*.img.example"]);
+        for url in [
+            "https://cdn.example@evil.example/",
+            "https://cdn.example:443@evil.example/",
+            "https://cdn.example%40evil.example/",
+            "https://cdn.example%2F@evil.example/",
+            "https://evil.example\\@cdn.example/",
+            "https://evil.example/@cdn.example/",
+            "https://evil.example?@cdn.example/",
+            "https://evil.example#@cdn.example/",
+            "https://evil.example%23.img.example/",
+            "https://evil.example%00.img.example/",
+            "https://evil.example%2F.img.example/",
+            "https://evil-cdn.example/",
+            "https://cdn.example.evil.example/",
+            "https://cdn.example-evil.example/",
+            "https://cdn.example../",
+            "https://a.img.example.evil.example/",
+            "https://a.img.example.../",
+            "https://xcdn.example/",
+            "https://cdn。example.evil.example/",
+            "https:cdn.example@evil.example/",
+            "https:///evil.example/cdn.example/",
+        ] {
+            // What is no URL at all is not fetched either.
+            let passes =
+                Url::parse(url).is_ok_and(|parsed| vet_url(&parsed, &allowed, AddressPolicy::PublicOnly).is_ok());
+            assert!(!passes, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_another_script_is_the_one_that_it_stands_for() {
+        let allowed = allowed("https://shop.example", &["xn--bcher-kva.example", "*.xn--mnchen-3ya.example"]);
+        for url in [
+            "https://bücher.example/",
+            "https://BÜCHER.example/",
+            "https://b%C3%BCcher.example/",
+            "https://xn--bcher-kva.example/",
+            "https://XN--BCHER-KVA.example./",
+            "https://bücher。example/",
+            "https://a.münchen.example/",
+        ] {
+            assert_eq!(vet(&allowed, url), Ok(()), "{url}");
+        }
+        for url in ["https://bucher.example/", "https://münchen.example/", "https://bücher.example.evil.example/"] {
+            assert!(vet(&allowed, url).is_err_and(|refused| refused.is_host_not_listed()), "{url}");
+        }
+    }
+
+    #[test]
     fn a_listed_host_passes_on_its_schemes_port_only_and_the_origin_on_its_own() {
         let secure = allowed("https://shop.example", &["cdn.example"]);
         let odd = allowed("http://shop.example:8081", &["cdn.example"]);
