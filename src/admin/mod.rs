@@ -98,6 +98,7 @@ impl Admin {
             disk_refused: self.cache.disk_refused(),
             is_disk_known: self.cache.is_disk_known(),
             queue_depth: self.pool.waiting(),
+            queue_sites: self.pool.waiting_sites(),
             codec_bytes: self.pool.memory_in_use(),
             original_bytes: self.sources.buffers_in_use(),
             passing_bytes: self.relay.buffers_in_use(),

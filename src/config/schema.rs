@@ -188,7 +188,7 @@ pub struct Images {
     pub max_animation_frames: u32,
     /// An animation is passed through whose canvases have more pixels together.
     pub max_animation_pixels: u64,
-    /// Jobs waiting for a core; beyond it originals are served.
+    /// Jobs waiting for a core, a quarter of them of one site; beyond it originals are served.
     pub max_queue: usize,
     /// Different sizes made of one source within 24 hours; 0 is no bound.
     pub max_sizes: usize,

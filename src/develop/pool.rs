@@ -1,18 +1,18 @@
 //! Where codec work runs: threads of its own, as many as cores and at a lower priority than the network's, under a memory
-//! budget that admits a job by what it will cost before anything is decoded. The line is bounded: beyond it the answer is no.
+//! budget that admits a job by what it will cost before anything is decoded. Who is next is for [`Line`] to say: sites take
+//! turns. The line is bounded: beyond it the answer is no.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
-use crate::coalesce::budget::Budget;
+use super::line::{Line, Ticket, Want};
 use crate::image::Cancel;
+
+pub use super::line::NotAdmitted;
 
 /// How much lower codec threads stand than the network's (see `nice(2)`).
 const CODEC_NICENESS: i32 = 5;
@@ -21,44 +21,45 @@ const CODEC_NICENESS: i32 = 5;
 #[derive(Debug)]
 pub struct Pool {
     threads: rayon::ThreadPool,
-    slots: Arc<Semaphore>,
-    slot_count: usize,
-    jobs: Budget,
-    waiting: Arc<AtomicUsize>,
-    max_waiting: usize,
+    thread_count: usize,
+    desk: Arc<Desk>,
     /// The sign of the work that was let in last because nobody else was there.
     gives_way: Mutex<Cancel>,
 }
 
-/// Why work is not admitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotAdmitted {
-    /// It would not fit even alone.
-    #[error("larger than the whole budget")]
-    TooLarge,
-    /// The line is full.
-    #[error("too much is waiting")]
-    Busy,
-}
+/// Where the line is kept. Whoever changes it lets go on whom that allows to.
+#[derive(Debug)]
+struct Desk(Mutex<Line<oneshot::Sender<Admission>>>);
 
 /// A job's place: its memory and a core, each until dropped.
 #[derive(Debug)]
 pub struct Admission {
     /// Its memory.
-    pub memory: OwnedSemaphorePermit,
+    pub memory: Memory,
     /// Where it runs.
     pub slot: Slot,
 }
 
+/// Memory of the budget.
+#[derive(Debug)]
+pub struct Memory {
+    desk: Arc<Desk>,
+    bytes: u64,
+}
+
 /// One core or more.
 #[derive(Debug)]
-pub struct Slot(OwnedSemaphorePermit);
+pub struct Slot {
+    desk: Arc<Desk>,
+    site: Arc<str>,
+    cores: usize,
+}
 
 impl Slot {
     /// How many threads may run in it.
     #[must_use]
-    pub fn threads(&self) -> usize {
-        self.0.num_permits()
+    pub const fn threads(&self) -> usize {
+        self.cores
     }
 }
 
@@ -68,87 +69,74 @@ impl Slot {
 pub struct Panicked;
 
 impl Pool {
-    /// Starts the threads: `threads` of them, or one a core for 0.
+    /// Starts the threads: `threads` of them, or one a core for 0. At most `max_waiting` jobs wait, a quarter of them of one
+    /// site.
     ///
     /// # Errors
     /// What the system says where it gives no threads.
     pub fn start(threads: usize, memory_bytes: u64, max_waiting: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let slot_count = if threads == 0 { cores } else { threads };
+        let thread_count = if threads == 0 { cores } else { threads };
         let threads = rayon::ThreadPoolBuilder::new()
-            .num_threads(slot_count)
+            .num_threads(thread_count)
             .thread_name(|number| format!("codec-{number}"))
             .start_handler(|_| {
                 // Best effort: where the system does not allow it, hits only wait a little longer.
                 let _ = rustix::process::nice(CODEC_NICENESS);
             })
             .build()?;
-        Ok(Self {
-            threads,
-            slots: Arc::new(Semaphore::new(slot_count)),
-            slot_count,
-            jobs: Budget::new(memory_bytes),
-            waiting: Arc::default(),
-            max_waiting,
-            gives_way: Mutex::default(),
-        })
+        let line = Line::new(thread_count, memory_bytes, max_waiting);
+        Ok(Self { threads, thread_count, desk: Arc::new(Desk(Mutex::new(line))), gives_way: Mutex::default() })
     }
 
     /// How many jobs run at once.
     #[must_use]
     pub const fn threads(&self) -> usize {
-        self.slot_count
+        self.thread_count
     }
 
-    /// Waits in line for a core and `cost_bytes` of memory.
+    /// Waits in line for a core and `cost_bytes` of memory, on behalf of a site.
     ///
     /// # Errors
     /// [`NotAdmitted`], at once.
-    pub async fn admit(&self, cost_bytes: u64) -> Result<Admission, NotAdmitted> {
-        if !self.jobs.could_hold(cost_bytes) {
-            return Err(NotAdmitted::TooLarge);
-        }
-        let _in_line = self.stand_in_line()?;
+    pub async fn admit(&self, site: &Arc<str>, cost_bytes: u64) -> Result<Admission, NotAdmitted> {
+        let waiting = self.desk.stand(site, Want::Admission { bytes: cost_bytes })?;
         self.make_way();
-        let memory = self.jobs.reserve(cost_bytes).await.ok_or(NotAdmitted::TooLarge)?;
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| NotAdmitted::Busy)?;
-        Ok(Admission { memory, slot: Slot(slot) })
+        waiting.admitted().await
     }
 
-    /// Takes a core and memory only if both are free and nobody waits: for work that can be put off, and that gives way when
+    /// Takes a core and memory only if nothing works and nobody waits: for work that can be put off, and that gives way when
     /// its sign is set, because somebody has come who cannot wait.
     #[must_use]
-    pub fn admit_if_idle(&self, cost_bytes: u64) -> Option<(Admission, Cancel)> {
-        if !self.is_idle() {
+    pub fn admit_if_idle(&self, site: &Arc<str>, cost_bytes: u64) -> Option<(Admission, Cancel)> {
+        let cancel = Cancel::default();
+        // Its sign is up before anybody can come after it.
+        let mut gives_way = self.gives_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.desk.line().take_if_idle(site, cost_bytes) {
             return None;
         }
-        let memory = self.jobs.try_reserve(cost_bytes)?;
-        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
-        let cancel = Cancel::default();
-        self.gives_way.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&cancel);
-        Some((Admission { memory, slot: Slot(slot) }, cancel))
+        gives_way.clone_from(&cancel);
+        Some((self.desk.admission(Arc::clone(site), cost_bytes), cancel))
     }
 
     /// Waits for a core for work whose memory is admitted already. Nobody who has one waits for memory, so it comes.
     ///
     /// # Errors
     /// [`NotAdmitted::Busy`] where the pool is gone.
-    pub async fn slot(&self) -> Result<Slot, NotAdmitted> {
-        Ok(Slot(Arc::clone(&self.slots).acquire_owned().await.map_err(|_| NotAdmitted::Busy)?))
+    pub async fn slot(&self, site: &Arc<str>) -> Result<Slot, NotAdmitted> {
+        Ok(self.desk.stand(site, Want::Core)?.admitted().await?.slot)
     }
 
     /// Adds cores that nobody uses or waits for, until there are `threads`.
     pub fn widen(&self, slot: &mut Slot, threads: usize) {
-        while slot.threads() < threads && self.waiting() == 0 {
-            let Ok(one_more) = Arc::clone(&self.slots).try_acquire_owned() else { return };
-            slot.0.merge(one_more);
-        }
+        let missing = threads.saturating_sub(slot.cores);
+        slot.cores += self.desk.line().take_more_cores(&slot.site, missing);
     }
 
     /// Whether so many bytes could ever be admitted.
     #[must_use]
     pub fn could_hold(&self, cost_bytes: u64) -> bool {
-        self.jobs.could_hold(cost_bytes)
+        self.desk.line().could_hold(cost_bytes)
     }
 
     /// Runs `work` on a codec thread; a panic in it is caught. The slot is given back at its end, unless `work` returns it.
@@ -169,49 +157,112 @@ impl Pool {
         receiver.await.unwrap_or(Err(Panicked))
     }
 
-    /// Whether one more job would find a place in the line.
+    /// Whether one more job of a site would find a place in the line.
     #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.slots.available_permits() > 0 || self.waiting() < self.max_waiting
+    pub fn has_room(&self, site: &str) -> bool {
+        self.desk.line().has_room(site)
     }
 
     /// Whether no job runs or waits.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.waiting() == 0 && self.slots.available_permits() == self.slot_count
+        self.desk.line().is_idle()
     }
 
     /// Jobs in line.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.desk.line().waiting()
+    }
+
+    /// Sites of which jobs are in line.
+    #[must_use]
+    pub fn waiting_sites(&self) -> usize {
+        self.desk.line().waiting_sites()
     }
 
     /// Memory admitted, in bytes.
     #[must_use]
     pub fn memory_in_use(&self) -> u64 {
-        self.jobs.in_use()
+        self.desk.line().bytes_in_use()
     }
 
     /// Stops work that can be put off.
     fn make_way(&self) {
         self.gives_way.lock().unwrap_or_else(PoisonError::into_inner).cancel();
     }
+}
 
-    fn stand_in_line(&self) -> Result<InLine, NotAdmitted> {
-        let free_now = self.slots.available_permits();
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let in_line = InLine(Arc::clone(&self.waiting));
-        if before >= self.max_waiting.max(free_now) { Err(NotAdmitted::Busy) } else { Ok(in_line) }
+impl Desk {
+    fn line(&self) -> MutexGuard<'_, Line<oneshot::Sender<Admission>>> {
+        // The line is whole between any two operations on it: a panic elsewhere does not spoil it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stand(self: &Arc<Self>, site: &Arc<str>, want: Want) -> Result<Waiting, NotAdmitted> {
+        let (sender, receiver) = oneshot::channel();
+        let ticket = self.line().stand(site, want, sender)?;
+        let in_line = InLine { desk: Arc::clone(self), site: Arc::clone(site), ticket };
+        self.let_go_on();
+        Ok(Waiting { receiver, in_line })
+    }
+
+    /// Lets go on whoever may. Nothing is sent or dropped while the line is held: what nobody takes comes back here.
+    fn let_go_on(self: &Arc<Self>) {
+        loop {
+            let next = self.line().next();
+            let Some(grant) = next else { return };
+            // Who has gone away meanwhile gives back what he is sent, by not taking it.
+            let _ = grant.waiter.send(self.admission(grant.site, grant.bytes));
+        }
+    }
+
+    fn admission(self: &Arc<Self>, site: Arc<str>, bytes: u64) -> Admission {
+        let memory = Memory { desk: Arc::clone(self), bytes };
+        Admission { memory, slot: Slot { desk: Arc::clone(self), site, cores: 1 } }
+    }
+}
+
+/// One who stands in line.
+struct Waiting {
+    receiver: oneshot::Receiver<Admission>,
+    in_line: InLine,
+}
+
+impl Waiting {
+    async fn admitted(self) -> Result<Admission, NotAdmitted> {
+        let Self { receiver, in_line } = self;
+        let admission = receiver.await.map_err(|_| NotAdmitted::Busy);
+        drop(in_line);
+        admission
     }
 }
 
 /// A place in line, given up when dropped.
-struct InLine(Arc<AtomicUsize>);
+struct InLine {
+    desk: Arc<Desk>,
+    site: Arc<str>,
+    ticket: Ticket,
+}
 
 impl Drop for InLine {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.desk.line().leave(&self.site, self.ticket);
+        self.desk.let_go_on();
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.desk.line().give_back_bytes(self.bytes);
+        self.desk.let_go_on();
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.desk.line().give_back_cores(&self.site, self.cores);
+        self.desk.let_go_on();
     }
 }
 
@@ -221,37 +272,41 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
+    fn site() -> Arc<str> {
+        "shop".into()
+    }
+
     #[tokio::test]
     async fn a_job_larger_than_the_budget_is_refused_at_once() {
         let pool = Pool::start(1, MIB, 4).unwrap();
-        assert_eq!(pool.admit(2 * MIB).await.unwrap_err(), NotAdmitted::TooLarge);
+        assert_eq!(pool.admit(&site(), 2 * MIB).await.unwrap_err(), NotAdmitted::TooLarge);
     }
 
     #[tokio::test]
     async fn memory_is_taken_while_a_job_has_its_place_and_no_longer() {
         let pool = Pool::start(2, 4 * MIB, 4).unwrap();
-        let first = pool.admit(3 * MIB).await.unwrap();
+        let first = pool.admit(&site(), 3 * MIB).await.unwrap();
         assert_eq!(pool.memory_in_use(), 3 * MIB);
-        let blocked = tokio::time::timeout(std::time::Duration::from_millis(20), pool.admit(2 * MIB)).await;
+        let blocked = tokio::time::timeout(std::time::Duration::from_millis(20), pool.admit(&site(), 2 * MIB)).await;
         assert!(blocked.is_err(), "admitted beyond the budget");
         assert_eq!(pool.waiting(), 0, "one who went away still stands in line");
         drop(first);
-        assert!(pool.admit(2 * MIB).await.is_ok());
+        assert!(pool.admit(&site(), 2 * MIB).await.is_ok());
         assert!(pool.is_idle());
     }
 
     #[tokio::test]
     async fn a_full_line_says_no() {
         let pool = Arc::new(Pool::start(1, 4 * MIB, 1).unwrap());
-        let running = pool.admit(MIB).await.unwrap();
+        let running = pool.admit(&site(), MIB).await.unwrap();
         let second = Arc::clone(&pool);
-        let waiting = tokio::spawn(async move { second.admit(MIB).await });
+        let waiting = tokio::spawn(async move { second.admit(&site(), MIB).await });
         while pool.waiting() == 0 {
             tokio::task::yield_now().await;
         }
-        assert!(!pool.has_room());
-        assert_eq!(pool.admit(MIB).await.unwrap_err(), NotAdmitted::Busy);
-        assert!(pool.admit_if_idle(MIB).is_none());
+        assert!(!pool.has_room("shop"));
+        assert_eq!(pool.admit(&site(), MIB).await.unwrap_err(), NotAdmitted::Busy);
+        assert!(pool.admit_if_idle(&site(), MIB).is_none());
         drop(running);
         assert!(waiting.await.unwrap().is_ok());
     }
@@ -259,27 +314,27 @@ mod tests {
     #[tokio::test]
     async fn work_that_can_be_put_off_gives_way() {
         let pool = Pool::start(2, 4 * MIB, 4).unwrap();
-        let (_refining, cancel) = pool.admit_if_idle(MIB).unwrap();
+        let (_refining, cancel) = pool.admit_if_idle(&site(), MIB).unwrap();
         assert!(!cancel.is_cancelled());
-        let _visitor = pool.admit(MIB).await.unwrap();
+        let _visitor = pool.admit(&site(), MIB).await.unwrap();
         assert!(cancel.is_cancelled());
     }
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_gives_its_place_back() {
         let pool = Pool::start(1, MIB, 1).unwrap();
-        let admission = pool.admit(MIB).await.unwrap();
+        let admission = pool.admit(&site(), MIB).await.unwrap();
         assert_eq!(pool.run(admission.slot, |_| panic!("codec")).await, Err::<(), _>(Panicked));
         drop(admission.memory);
-        let admission = pool.admit(MIB).await.unwrap();
+        let admission = pool.admit(&site(), MIB).await.unwrap();
         assert_eq!(pool.run(admission.slot, |_| 7).await, Ok(7));
     }
 
     #[tokio::test]
     async fn cores_that_nobody_needs_are_added_to_a_slot() {
         let pool = Pool::start(3, MIB, 1).unwrap();
-        let other = pool.admit(0).await.unwrap();
-        let mut wide = pool.admit(0).await.unwrap().slot;
+        let other = pool.admit(&site(), 0).await.unwrap();
+        let mut wide = pool.admit(&site(), 0).await.unwrap().slot;
         pool.widen(&mut wide, 8);
         assert_eq!(wide.threads(), 2);
         drop(other);

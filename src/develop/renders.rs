@@ -8,10 +8,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
-    pool::{Admission, NotAdmitted, Pool, Slot},
+    pool::{Admission, Memory, NotAdmitted, Pool, Slot},
     sources::WholeSource,
 };
 use crate::{
@@ -59,6 +59,8 @@ struct Order {
 /// A picture that is wanted of a source.
 #[derive(Debug, Clone)]
 pub struct Wish {
+    /// The site that it is for.
+    pub site: Arc<str>,
     /// The original.
     pub source: WholeSource,
     /// Its header.
@@ -81,7 +83,7 @@ pub struct Print {
     /// A core to go on with, for the first of those who shared.
     pub slot: Option<Slot>,
     /// What it is admitted for, given back when all who shared are done.
-    pub admitted: Arc<OwnedSemaphorePermit>,
+    pub admitted: Arc<Memory>,
 }
 
 /// Why there is no picture.
@@ -168,7 +170,7 @@ impl Renders {
     async fn fill(&self, orders: Vec<Order>) {
         let Some(first) = orders.first() else { return };
         let (source, probe) = (first.wish.source.clone(), first.wish.probe.clone());
-        let admission = match self.pool.admit(bytes_of(&orders)).await {
+        let admission = match self.pool.admit(&first.wish.site, bytes_of(&orders)).await {
             Ok(admission) => admission,
             Err(why) => {
                 // Nobody may wait any more: the answer is not needed then.
@@ -226,7 +228,7 @@ fn render(
 fn answer(
     answers: Vec<oneshot::Sender<Result<Print, NotRendered>>>,
     rendered: Result<Renderings, ImageError>,
-    memory: OwnedSemaphorePermit,
+    memory: Memory,
     mut slot: Option<Slot>,
 ) {
     let admitted = Arc::new(memory);

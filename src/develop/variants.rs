@@ -157,7 +157,7 @@ impl Developer {
         match self.flights.join(key, self.clock.now()) {
             Joined::UnderWay(waiting) => Some(waiting),
             Joined::Apart | Joined::Resting(_) => None,
-            Joined::First(..) if !self.pool.has_room() => None,
+            Joined::First(..) if !self.pool.has_room(&job.spec.site) => None,
             Joined::First(mut landing, waiting) => {
                 let developer = Arc::clone(self);
                 // Nobody who shares a decode waits for another's watermark.
@@ -326,7 +326,7 @@ impl Developer {
             // Each frame is decoded for it alone: others who have a seat need not wait for that.
             desk.seat = None;
             let cost = image::cost(probe, &job.transform, format, &self.settings, work.effort)?;
-            let admission = self.pool.admit(cost.total()).await?;
+            let admission = self.pool.admit(&job.spec.site, cost.total()).await?;
             self.develop(&work, admission, Cancel::default(), None).await?
         } else {
             self.still(&work, desk).await?
@@ -354,7 +354,9 @@ impl Developer {
         };
         let Some(first_view) = read_stored(&first.body).await else { return Refined::Done };
         let Ok(watermark) = self.watermark(job).await else { return Refined::Done };
-        let Some((admission, cancel)) = self.pool.admit_if_idle(cost.total()) else { return Refined::Later };
+        let Some((admission, cancel)) = self.pool.admit_if_idle(&job.spec.site, cost.total()) else {
+            return Refined::Later;
+        };
         let watermark = watermark.as_ref();
         let work = Work { job, source, watermark, probe: &probe, format: *format, effort: Effort::Refined };
         let picture = match self.develop(&work, admission, cancel, Some(first_view)).await {
@@ -386,7 +388,7 @@ impl Developer {
         let print = self.rendered(work, desk).await?;
         let slot = match print.slot.take() {
             Some(slot) => slot,
-            None => self.pool.slot().await?,
+            None => self.pool.slot(&work.job.spec.site).await?,
         };
         self.check_current(work)?;
         Ok(self.finish(work, print, slot).await?)
@@ -412,6 +414,7 @@ impl Developer {
                 return Err(NotAdmitted::TooLarge.into());
             }
             let wish = Wish {
+                site: Arc::clone(&job.spec.site),
                 source: source.clone(),
                 probe: probe.clone(),
                 transform: job.transform.clone(),

@@ -48,6 +48,7 @@ pub struct Metrics {
     cache_refused: IntCounterVec,
     cache_known: IntGauge,
     queue_depth: IntGauge,
+    queue_sites: IntGauge,
     memory_in_use: IntGaugeVec,
     /// What concerns money.
     pub billing: BillingMetrics,
@@ -79,6 +80,8 @@ pub struct Readings {
     pub is_disk_known: bool,
     /// Jobs in line for a core.
     pub queue_depth: usize,
+    /// Sites whose jobs are in line.
+    pub queue_sites: usize,
     /// Memory of codec jobs, in bytes.
     pub codec_bytes: u64,
     /// Memory of originals on their way in, in bytes.
@@ -157,6 +160,7 @@ impl Metrics {
                 "1 once all that is on disk is counted; it is served before, too.",
             )?,
             queue_depth: IntGauge::new("lightmeter_queue_depth", "Codec jobs in line.")?,
+            queue_sites: IntGauge::new("lightmeter_queue_sites", "Sites whose codec jobs are in line.")?,
             memory_in_use: gauges("memory_budget_in_use_bytes", "Memory budget in use.", &["part"])?,
             billing: BillingMetrics::new(&registry)?,
             registry,
@@ -166,7 +170,7 @@ impl Metrics {
     }
 
     fn register(&self, durations: HistogramVec) -> Result<(), prometheus::Error> {
-        let collectors: [Box<dyn Collector>; 21] = [
+        let collectors: [Box<dyn Collector>; 22] = [
             Box::new(self.requests.clone()),
             Box::new(self.delivered.clone()),
             Box::new(self.response_bytes.clone()),
@@ -187,6 +191,7 @@ impl Metrics {
             Box::new(self.cache_refused.clone()),
             Box::new(self.cache_known.clone()),
             Box::new(self.queue_depth.clone()),
+            Box::new(self.queue_sites.clone()),
             Box::new(self.memory_in_use.clone()),
         ];
         collectors.into_iter().try_for_each(|collector| self.registry.register(collector))
@@ -257,6 +262,7 @@ impl Metrics {
         }
         self.cache_known.set(readings.is_disk_known.into());
         self.queue_depth.set(gauge(readings.queue_depth as u64));
+        self.queue_sites.set(gauge(readings.queue_sites as u64));
         self.memory_in_use.with_label_values(&["codecs"]).set(gauge(readings.codec_bytes));
         self.memory_in_use.with_label_values(&["originals"]).set(gauge(readings.original_bytes));
         self.memory_in_use.with_label_values(&["passing"]).set(gauge(readings.passing_bytes));
@@ -305,6 +311,7 @@ mod tests {
             disk_refused: (4, 5),
             is_disk_known: true,
             queue_depth: 0,
+            queue_sites: 0,
             codec_bytes: 0,
             original_bytes: 0,
             passing_bytes: 0,

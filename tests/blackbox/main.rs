@@ -23,6 +23,7 @@ mod disk;
 mod egress;
 mod essential;
 mod failures;
+mod fairness;
 mod first_view;
 mod followers;
 mod formats;

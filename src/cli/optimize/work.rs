@@ -67,6 +67,8 @@ pub(super) enum Failure {
 #[derive(Debug)]
 pub(super) struct Workshop {
     pool: Pool,
+    /// Files are of no site: they stand in one line.
+    site: Arc<str>,
     threads: usize,
     settings: Settings,
     transform: Transform,
@@ -86,7 +88,7 @@ impl Workshop {
     ) -> anyhow::Result<Self> {
         let pool = Pool::start(images.threads, memory_bytes, usize::MAX)?;
         let threads = pool.threads();
-        Ok(Self { pool, threads, settings: images.settings(), transform, effort })
+        Ok(Self { pool, site: "".into(), threads, settings: images.settings(), transform, effort })
     }
 
     pub(super) const fn threads(&self) -> usize {
@@ -124,9 +126,10 @@ impl Workshop {
             Ok::<_, Failure>((bytes, probe))
         });
         let (bytes, probe) = probed.await.unwrap_or(Err(ImageError::CodecPanicked.into()))?;
-        let admission = self.pool.admit(self.cost(&bytes, &probe, &formats)).await.map_err(|why| match why {
-            NotAdmitted::TooLarge | NotAdmitted::Busy => Failure::TooLarge,
-        })?;
+        let admission =
+            self.pool.admit(&self.site, self.cost(&bytes, &probe, &formats)).await.map_err(|why| match why {
+                NotAdmitted::TooLarge | NotAdmitted::Busy => Failure::TooLarge,
+            })?;
         let (item, transform, settings, effort) =
             (item.clone(), self.transform.clone(), self.settings.clone(), self.effort);
         let work = move |_slot| {
