@@ -149,7 +149,8 @@ impl App {
         let purges = Arc::clone(cache.purges());
         let api = Api { ledger, directory, purges, clock, operator };
         let (sources, relay) = (Arc::clone(&edge.sources), Arc::clone(&edge.relay));
-        let admin = Admin { metrics, cache, sources, relay, pool, meter, stop: stopped, api };
+        let is_exposed = config.load().admin.is_exposed();
+        let admin = Admin { metrics, cache, sources, relay, pool, meter, stop: stopped, is_exposed, api };
         Ok(Self { config, edge, admin, refinements, background, stop })
     }
 
@@ -197,11 +198,7 @@ impl App {
         }));
         let mut parts = JoinSet::new();
         parts.spawn(refine::run(Arc::clone(&edge.developer), refinements));
-        parts.spawn(async move {
-            if let Err(error) = admin.run(listeners.admin).await {
-                tracing::error!(%error, "the admin listener failed");
-            }
-        });
+        parts.spawn(admin.run(listeners.admin));
         let limits = config.load().edge.clone();
         let drain_timeout = limits.drain_timeout.0;
         Server::new(Arc::clone(&edge), &limits, stop.subscribe()).run(listeners.edge, drain_timeout).await;
@@ -377,6 +374,28 @@ mod tests {
             drop(piece.unwrap());
         }
         Duration::from_secs(age)
+    }
+
+    #[tokio::test]
+    async fn metrics_that_others_can_reach_are_for_the_operator() {
+        use tower::ServiceExt as _;
+
+        const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+        for (listen, without) in [("0.0.0.0:0", StatusCode::UNAUTHORIZED), ("127.0.0.1:0", StatusCode::OK)] {
+            let home = tempfile::tempdir().unwrap();
+            let mut config = config::from_origin(&"http://127.0.0.1:9".parse().unwrap(), []).unwrap();
+            config.storage.data_dir = home.path().to_owned();
+            config.admin =
+                config::Admin { listen: listen.parse().unwrap(), token: Some(TOKEN.into()), token_file: None };
+            let router = App::assemble(config).await.unwrap().admin.router();
+            let ask = async |path: &str, token: &str| {
+                let request = Request::get(path).header("authorization", format!("Bearer {token}"));
+                router.clone().oneshot(request.body(axum::body::Body::empty()).unwrap()).await.unwrap().status()
+            };
+            assert_eq!(ask("/metrics", "another").await, without, "{listen}");
+            assert_eq!(ask("/metrics", TOKEN).await, StatusCode::OK, "{listen}");
+            assert_eq!(ask("/healthz", "another").await, StatusCode::OK, "{listen}");
+        }
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Who asks: the operator by the configured token, an account by one of its API keys. An account sees what is its own and
 //! nothing else: what belongs to others does not exist for it.
 
-use std::{fmt, fs, path::PathBuf};
+use std::{fmt, fs, net::SocketAddr, path::PathBuf};
 
 use axum::{
     extract::FromRequestParts,
@@ -39,6 +39,18 @@ pub enum TokenError {
         /// The key, and the file if there is one.
         place: String,
     },
+    /// Others could guess it.
+    #[error(
+        "{place} has less than {least} characters, and {listen} can be reached by others than this machine: \
+         put a longer one there, such as `openssl rand -hex 32` gives, or set admin.listen to 127.0.0.1",
+        least = config::Admin::MIN_EXPOSED_TOKEN_BYTES
+    )]
+    TooShort {
+        /// The key, and the file if there is one.
+        place: String,
+        /// The admin listener's address.
+        listen: SocketAddr,
+    },
 }
 
 impl OperatorToken {
@@ -58,8 +70,16 @@ impl OperatorToken {
         };
         match text.trim() {
             "" => Err(TokenError::Empty { place }),
+            token if config.is_exposed() && token.len() < config::Admin::MIN_EXPOSED_TOKEN_BYTES => {
+                Err(TokenError::TooShort { place, listen: config.listen })
+            }
             token => Ok(Self(Some(key_hash(token.as_bytes())))),
         }
+    }
+
+    /// Whether a request bears it.
+    pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
+        bearer(headers).is_some_and(|token| self.is(&key_hash(token)))
     }
 
     /// Compared in a time that tells nothing.
@@ -222,6 +242,23 @@ mod tests {
         let empty = message(of(None, Some(path.clone())));
         assert!(empty.contains(path.to_str().unwrap()) && empty.contains("is empty"), "{empty}");
         assert!(message(of(Some(" "), None)).contains("admin.token is empty"));
+    }
+
+    #[test]
+    fn a_token_that_others_could_guess_is_refused_where_they_can_reach_it() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("token");
+        let at = |listen: &str| {
+            let (listen, token_file) = (listen.parse().unwrap(), Some(path.clone()));
+            OperatorToken::of(&config::Admin { listen, token_file, ..config::Admin::default() })
+        };
+        fs::write(&path, "0123456789abcdef0123456789abcde\n").unwrap();
+        let short = at("0.0.0.0:9180").unwrap_err().to_string();
+        assert!(short.contains("admin.token_file: ") && short.contains("openssl rand"), "{short}");
+        assert!(!short.contains("0123456789"), "it shows the token");
+        assert!(at("127.0.0.1:9180").is_ok() && at("[::1]:9180").is_ok());
+        fs::write(&path, "0123456789abcdef0123456789abcdef\n").unwrap();
+        assert!(at("0.0.0.0:9180").is_ok());
     }
 
     #[test]

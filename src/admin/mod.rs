@@ -1,5 +1,6 @@
 //! The side that the operator sees: `/metrics` for Prometheus, `/healthz` while the process lives, `/readyz` while it takes
-//! requests, and the API under `/api/v1`, the only one of them that asks for a token. It has a listener of its own.
+//! requests, and the API under `/api/v1`, which asks for a token; so does `/metrics` where others than this machine can ask.
+//! It has a listener of its own.
 //!
 //! `api` lists the API's routes; the handlers of a route stand in the file of its name. `auth` says who asks, `input` and
 //! `idempotency` read what is asked, `problem` answers what is refused, `openapi` describes it all.
@@ -15,6 +16,7 @@ mod estimate;
 mod idempotency;
 mod input;
 mod keys;
+mod listener;
 mod openapi;
 mod plans;
 mod problem;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -46,6 +48,7 @@ use crate::{
 
 pub use api::Api;
 pub use auth::{OperatorToken, TokenError};
+use problem::Problem;
 
 /// What is looked at, and worked on.
 #[derive(Debug, Clone)]
@@ -64,20 +67,20 @@ pub struct Admin {
     pub meter: Arc<Meter>,
     /// True once the process stops.
     pub stop: watch::Receiver<bool>,
+    /// Whether others than this machine can ask.
+    pub is_exposed: bool,
     /// What the API works on.
     pub api: Api,
 }
 
 impl Admin {
     /// Serves as long as it is polled: while the edge drains, readiness and metrics are looked at most.
-    ///
-    /// # Errors
-    /// What the system says where the listener fails.
-    pub async fn run(self, listener: TcpListener) -> std::io::Result<()> {
-        axum::serve(listener, self.router()).await
+    pub async fn run(self, listener: TcpListener) {
+        listener::serve(listener, self.router()).await;
     }
 
-    fn router(self) -> Router {
+    /// All that it answers.
+    pub(crate) fn router(self) -> Router {
         let api = self.api.clone().router();
         Router::new()
             .route("/metrics", get(metrics))
@@ -107,7 +110,11 @@ impl Admin {
     }
 }
 
-async fn metrics(State(admin): State<Admin>) -> Response {
+/// Where others than this machine can ask, only the operator is told: it names the sites and says what they do.
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+    if admin.is_exposed && !admin.api.operator.is_in(&headers) {
+        return Problem::unauthorized("Authorization: Bearer … with the operator's token is needed").into_response();
+    }
     match admin.metrics.render(&admin.readings()) {
         Ok(text) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

@@ -13,6 +13,11 @@ use crate::{
 pub(super) async fn serve(source: Source) -> anyhow::Result<()> {
     let config = source.read()?;
     let _lines = log::start(&config.log)?;
+    if rustix::process::geteuid().is_root() {
+        tracing::warn!(
+            "running as root, which nothing here needs: deploy/lightmeter.service runs it as a user of its own"
+        );
+    }
     let app = App::assemble(config).await?;
     let listeners = app.bind().await?;
     for address in listeners.edge_addresses()? {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use super::{
-    schema::{Config, MIN_CACHE_BYTES, MIN_MEMORY_BUDGET},
+    schema::{Admin, Config, MIN_CACHE_BYTES, MIN_MEMORY_BUDGET},
     site::{Refusal, Taken, check_site, check_target, refuse},
 };
 use crate::billing::AccountId;
@@ -209,7 +209,25 @@ fn validate_limits(config: &Config) -> Result<(), Refusal> {
     if config.admin.token.is_some() && config.admin.token_file.is_some() {
         return refuse("admin.token_file", "give either token or token_file, not both");
     }
-    Ok(())
+    validate_exposed_admin(&config.admin)
+}
+
+/// Who can reach the operator's side must not get in by guessing. A token in a file is looked at when it is read.
+fn validate_exposed_admin(admin: &Admin) -> Result<(), Refusal> {
+    let least = Admin::MIN_EXPOSED_TOKEN_BYTES;
+    let is_long_enough = match (&admin.token, &admin.token_file) {
+        (Some(token), _) => token.trim().len() >= least,
+        (None, file) => file.is_some(),
+    };
+    if !admin.is_exposed() || is_long_enough {
+        return Ok(());
+    }
+    let problem = format!(
+        "{} can be reached by others than this machine: set admin.token or admin.token_file to {least} characters or more, \
+         such as `openssl rand -hex 32` gives, or listen on 127.0.0.1",
+        admin.listen
+    );
+    refuse("admin.listen", problem)
 }
 
 fn is_token(text: &str) -> bool {
@@ -251,6 +269,26 @@ mod tests {
             for key in keys {
                 assert!(documented.contains(&key), "{section}.{key} is not documented");
             }
+        }
+    }
+
+    #[test]
+    fn an_admin_listener_that_others_can_reach_needs_a_token_that_cannot_be_guessed() {
+        let long = "0123456789abcdef0123456789abcdef";
+        let at = |listen: &str, more: &str| load(&format!("{SITE}[admin]\nlisten = '{listen}'\n{more}"), &[]);
+        let short = format!("token = '{}'", &long[1..]);
+        for listen in ["0.0.0.0:9180", "[::]:9180", "10.0.0.1:9180", "203.0.113.7:9180", "[fe80::1]:9180"] {
+            for token in ["", &short, &format!("token = '{}        '", &long[8..])] {
+                let refused = at(listen, token).unwrap_err().to_string();
+                assert!(refused.contains("admin.listen") && refused.contains("admin.token_file"), "{refused}");
+                assert!(!refused.contains(&long[8..]), "it shows the token: {refused}");
+            }
+            assert!(at(listen, &format!("token = '{long}'")).is_ok(), "{listen}");
+            // What is in the file is looked at when it is read.
+            assert!(at(listen, "token_file = '/etc/lightmeter/token'").is_ok(), "{listen}");
+        }
+        for own in ["127.0.0.1:9180", "127.8.8.8:1", "[::1]:9180", "[::ffff:127.0.0.1]:9180"] {
+            assert!(at(own, "").is_ok() && at(own, &short).is_ok(), "{own}");
         }
     }
 

@@ -96,6 +96,17 @@ pub struct Admin {
     pub token_file: Option<PathBuf>,
 }
 
+impl Admin {
+    /// The shortest token that protects a listener which others can reach: 32 hexadecimal digits are 128 random bits.
+    pub const MIN_EXPOSED_TOKEN_BYTES: usize = 32;
+
+    /// Whether others than this machine can reach the listener.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        !self.listen.ip().to_canonical().is_loopback()
+    }
+}
+
 impl Default for Admin {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([127, 0, 0, 1], 9180)), token: None, token_file: None }

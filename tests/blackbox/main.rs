@@ -11,6 +11,7 @@
 mod harness;
 
 mod account_life;
+mod admin;
 mod bad_answers;
 mod cache_lifetime;
 mod cache_status;
