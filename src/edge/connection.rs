@@ -192,9 +192,10 @@ impl Rules {
         builder
     }
 
-    /// How often a request is looked after that waits for something. On HTTP/2 this counts as going on.
+    /// How often a request is looked after that waits for something. On HTTP/2 this counts as going on, so it is well
+    /// more often than a stream may stand still.
     fn round(&self) -> Duration {
-        (self.stream_times.still / 2).min(self.stream_times.whole)
+        (self.stream_times.still / 4).min(self.stream_times.whole)
     }
 }
 

@@ -32,7 +32,7 @@ impl Peer {
     /// A client over TLS.
     #[must_use]
     pub const fn secured(address: SocketAddr, server_name: Option<Box<str>>) -> Self {
-        Self { address, tls: Some(Handshake { server_name }) }
+        Self { address, tls: Some(Handshake { server_name }), claimed_scheme: None }
     }
 
     /// Its address, without the port.

@@ -70,7 +70,7 @@ mod tests {
         let family = registry.gather();
         for (place, (_, name)) in Refused::ALL.into_iter().enumerate() {
             let series = family[0].get_metric().iter().find(|series| series.get_label()[0].value() == name).unwrap();
-            assert_eq!(series.get_counter().value(), place as f64 + 1.0, "{name}");
+            assert_eq!(series.get_counter().get_value(), place as f64 + 1.0, "{name}");
         }
     }
 }
