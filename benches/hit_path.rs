@@ -18,7 +18,7 @@ use lightmeter::{
     app::App,
     config::{self, AccountConfig, Tariff},
     edge::{
-        handler::{Edge, handle},
+        handler::{Edge, RequestBody, handle},
         peer::Peer,
     },
     http::{
@@ -94,7 +94,7 @@ fn hit(criterion: &mut Criterion) {
 }
 
 /// Runs a request that waits for nothing: one poll must do.
-fn answer_at_once(edge: &Arc<Edge>, request: Request<Option<reqwest::Body>>, client: &Peer) -> usize {
+fn answer_at_once(edge: &Arc<Edge>, request: Request<RequestBody>, client: &Peer) -> usize {
     let mut context = std::task::Context::from_waker(noop_waker_ref());
     let mut answer = pin!(handle(Arc::clone(edge), request, client));
     let Poll::Ready(response) = answer.as_mut().poll(&mut context) else { panic!("a hit in memory waited") };

@@ -30,6 +30,7 @@ use crate::{
     directory::Directory,
     edge::{
         handler::Edge,
+        limits::Limits,
         server::{Listener, Server},
         sites::SiteTable,
     },
@@ -150,6 +151,7 @@ impl App {
             sizes: Sizes::new(config.images.max_sizes),
             challenges: Arc::clone(&challenges),
             https_port: config.edge.tls.visible_port(),
+            limits: Limits::new(&config.edge),
             meter: Arc::clone(&meter),
             metrics: Arc::clone(&metrics),
             clock: clock.clone(),

@@ -85,6 +85,12 @@ pub(super) struct SiteSettings {
     /// What it aims at for clients that ask to save data, if that is less; the configuration's if left out.
     #[schema(minimum = 30, maximum = 95)]
     save_data_target: Option<u8>,
+    /// Requests a second that are answered, in the long run; others get 429. 0: no bound.
+    #[schema(required = false, minimum = 0, maximum = 4294967295i64, default = 0)]
+    requests_per_second: u32,
+    /// Requests that may come at once before that holds; 0: a second's worth.
+    #[schema(required = false, minimum = 0, maximum = 4294967295i64, default = 0)]
+    burst: u32,
     /// What becomes of visitors who come in the clear: `optional`, they are served; `redirect`, they are sent to https.
     #[schema(value_type = shapes::HttpsUseName, required = false)]
     https: String,

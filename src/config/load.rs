@@ -215,8 +215,23 @@ fn validate_limits(config: &Config) -> Result<(), Refusal> {
     if !is_token(&config.edge.name) {
         return refuse("edge.name", "must be a token: letters, digits and -._ only");
     }
-    if config.edge.max_connections == 0 || config.origin.max_requests == 0 {
-        return refuse("edge.max_connections, origin.max_requests", "must be at least 1");
+    let edge = &config.edge;
+    if edge.max_connections == 0 || edge.max_connections_per_address == 0 || config.origin.max_requests == 0 {
+        let keys = "edge.max_connections, edge.max_connections_per_address, origin.max_requests";
+        return refuse(keys, "must be at least 1");
+    }
+    for (key, timeout) in [
+        ("header_timeout", edge.header_timeout),
+        ("body_timeout", edge.body_timeout),
+        ("write_timeout", edge.write_timeout),
+        ("request_timeout", edge.request_timeout),
+    ] {
+        if timeout.0.is_zero() {
+            return refuse(format!("edge.{key}"), "must be longer than 0, such as \"30s\"");
+        }
+    }
+    if edge.proxy_protocol && edge.trusted_proxies.0.is_empty() {
+        return refuse("edge.proxy_protocol", "needs edge.trusted_proxies: only their headers are believed");
     }
     if config.images.memory_budget.0 < MIN_MEMORY_BUDGET {
         return refuse("images.memory_budget", "must be at least \"32MiB\"");
@@ -367,6 +382,9 @@ mod tests {
             ("[[account]]\nid='a'\n[[account]]\nid='a'", "account[1].id: ", "ids must differ"),
             ("[[account]]\nid='a'\nplan='gold'", "account[0].plan: ", "free, starter"),
             ("[plans]\nfile='/nowhere/plans.toml'", "plans.file: /nowhere/plans.toml: ", "cannot be read"),
+            ("[edge]\nproxy_protocol = true", "edge.proxy_protocol: ", "trusted_proxies"),
+            ("[edge]\ntrusted_proxies = ['10.0.0.0/33']", "lightmeter.toml: edge.trusted_proxies", "10.0.0.0/8"),
+            ("[edge]\nbody_timeout = '0s'", "edge.body_timeout: ", "30s"),
             ("[images]\nmemory_budget='1MiB'", "images.memory_budget: ", "32MiB"),
             ("[images.avif]\nencoder='svt'", "images.avif.encoder: ", "libaom"),
         ];

@@ -4,6 +4,7 @@
 //! and durations. A value that passed [`load`] is trusted from there on.
 
 mod load;
+mod networks;
 mod plans;
 mod quality;
 mod schema;
@@ -13,11 +14,12 @@ mod tls;
 pub mod units;
 
 pub use load::{ConfigError, from_file, from_origin};
+pub use networks::Networks;
 pub use plans::PlansError;
 pub use quality::{DefaultQuality, Qualities, TARGETS};
 pub use schema::{
     AccountConfig, Admin, Billing, Cache, Config, Dev, Edge, Essential, EssentialDelivery, FirstView, HttpsUse, Images,
-    Log, LogFormat, Origin, Passthrough, Plans, SiteConfig, Storage, Tariff,
+    Log, LogFormat, Origin, Passthrough, Plans, RequestLimits, SiteConfig, Storage, Tariff,
 };
 pub use signing::{MAX_SIGNING_KEYS, SigningKey};
 pub use site::{Cause, MAX_BYTES_PER_CREDIT, Refusal, Taken, check_site};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
 use super::{
+    networks::Networks,
     quality::DefaultQuality,
     signing::SigningKey,
     tls::Tls,
@@ -65,14 +66,26 @@ pub struct Edge {
     pub name: String,
     /// Connections open at once; further ones wait in the listen queue.
     pub max_connections: usize,
-    /// Longest wait for a request's head, an idle keep-alive connection included.
+    /// Of these, those of one client address (IPv6: of one /64); further ones are closed.
+    pub max_connections_per_address: usize,
+    /// Longest wait for a request's head, an idle connection of either HTTP included.
     pub header_timeout: Span,
-    /// Longest wait for a client to take a piece of a response.
+    /// Longest that a client may take for 16 KiB of a request's body, or its end.
+    pub body_timeout: Span,
+    /// Longest that a client may take to take 32 KiB of a response, or all there is.
     pub write_timeout: Span,
+    /// A whole request, from its head to the end of its response.
+    pub request_timeout: Span,
     /// How long connections may finish their work after SIGTERM.
     pub drain_timeout: Span,
     /// https.
     pub tls: Tls,
+    /// Networks of proxies that are believed in what they say of their clients.
+    pub trusted_proxies: Networks,
+    /// Whether each connection begins with a PROXY protocol header, from one of them.
+    pub proxy_protocol: bool,
+    /// How often clients may ask.
+    pub limits: RequestLimits,
 }
 
 impl Default for Edge {
@@ -81,12 +94,28 @@ impl Default for Edge {
             http: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             name: "lightmeter".to_owned(),
             max_connections: 10_000,
+            max_connections_per_address: 1_000,
             header_timeout: Span(Duration::from_secs(30)),
+            body_timeout: Span(Duration::from_secs(30)),
             write_timeout: Span(Duration::from_secs(30)),
+            request_timeout: Span(Duration::from_secs(3_600)),
             drain_timeout: Span(Duration::from_secs(30)),
             tls: Tls::default(),
+            trusted_proxies: Networks::default(),
+            proxy_protocol: false,
+            limits: RequestLimits::default(),
         }
     }
+}
+
+/// `[edge.limits]`
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RequestLimits {
+    /// Requests a second of one client address (IPv6: of one /64), in the long run; 0 is no bound.
+    pub requests_per_second_per_address: u32,
+    /// Requests that it may make at once; 0 is a second's worth.
+    pub burst_per_address: u32,
 }
 
 /// `[admin]`
@@ -435,6 +464,12 @@ pub struct SiteConfig {
     /// What its URLs are signed with: the first signs, each is good for verifying.
     #[serde(default)]
     pub signing_keys: Vec<SigningKey>,
+    /// Requests a second, in the long run; 0 is no bound.
+    #[serde(default)]
+    pub requests_per_second: u32,
+    /// Requests at once; 0 is a second's worth.
+    #[serde(default)]
+    pub burst: u32,
 }
 
 impl SiteConfig {

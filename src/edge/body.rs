@@ -6,6 +6,7 @@
 mod tests;
 
 use std::{
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -45,6 +46,9 @@ pub enum BodyError {
     /// The disk's did.
     #[error("cannot read the cache: {0}")]
     Disk(#[from] std::io::Error),
+    /// Its visitor took it too slowly, or the origin gave it so.
+    #[error("the request took too long (edge.request_timeout)")]
+    TookTooLong,
 }
 
 type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
@@ -54,6 +58,8 @@ pub struct EdgeBody {
     content: Content,
     /// What is handed over to; none for a body that is no longer than the connection may hold anyway.
     handover: Option<Arc<Handover>>,
+    /// When all of it must have been taken.
+    until: Option<Instant>,
     sent: u64,
     meter: Option<Arc<SiteMeter>>,
     report: Option<Report>,
@@ -129,7 +135,7 @@ impl EdgeBody {
     }
 
     const fn of(content: Content) -> Self {
-        Self { content, handover: None, sent: 0, meter: None, report: None }
+        Self { content, handover: None, until: None, sent: 0, meter: None, report: None }
     }
 
     /// Counts what is handed over as a site's egress (`billing.md` rule 1): before it is, so that no client ever has more
@@ -137,6 +143,13 @@ impl EdgeBody {
     #[must_use]
     pub fn metered(mut self, meter: Option<Arc<SiteMeter>>) -> Self {
         self.meter = meter;
+        self
+    }
+
+    /// Breaks off then.
+    #[must_use]
+    pub const fn until(mut self, until: Instant) -> Self {
+        self.until = Some(until);
         self
     }
 
@@ -167,6 +180,11 @@ impl EdgeBody {
             self.handover = Some(Arc::default());
         }
         self.handover.as_ref().map_or(Poll::Ready(()), |handover| handover.poll_room(len, context))
+    }
+
+    /// What fits in one piece is handed over at once, and needs no look at the clock.
+    fn is_too_late(&self) -> bool {
+        self.handover.is_some() && self.until.is_some_and(|until| Instant::now() >= until)
     }
 
     fn hand_over(&mut self, bytes: Bytes) -> Piece {
@@ -238,6 +256,9 @@ impl Body for EdgeBody {
             Some(Ok(len)) => len,
         };
         ready!(self.poll_room(len, context));
+        if self.is_too_late() {
+            return Poll::Ready(Some(Err(BodyError::TookTooLong)));
+        }
         let bytes = self.content.take(len);
         Poll::Ready(Some(Ok(Frame::data(self.hand_over(bytes)))))
     }
@@ -274,6 +295,8 @@ pub struct Report {
     pub metrics: Arc<Metrics>,
     /// Whether it is logged.
     pub logged: bool,
+    /// The client's address.
+    pub client: IpAddr,
     /// The request's method.
     pub method: Method,
     /// What was asked for.
@@ -347,6 +370,7 @@ impl Report {
         tracing::info!(
             target: "access",
             site = self.site.as_ref().map(|site| &*site.id),
+            client = %self.client,
             method = self.method.as_str(),
             path = self.path.as_ref().map(PathAndQuery::as_str),
             status = self.status.as_u16(),

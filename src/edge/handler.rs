@@ -9,11 +9,13 @@ use http::{HeaderMap, Method, Request, Response, Uri, uri::PathAndQuery};
 use super::{
     body::{EdgeBody, Report, Told},
     deliver,
+    limits::{self, Limits},
     lookup::{Found, Wanted, find},
     miss::{self, Miss},
     passthrough,
     peer::Peer,
     problem::Problem,
+    request_body::Upload,
     respond::{Answer, Context, Way},
     secure,
     sites::{Site, SiteTable},
@@ -61,6 +63,8 @@ pub struct Edge {
     pub challenges: Arc<Challenges>,
     /// The port of https that visitors are sent to.
     pub https_port: u16,
+    /// What clients may take.
+    pub limits: Limits,
     /// What usage is counted with and paid by.
     pub meter: Arc<Meter>,
     /// Counters.
@@ -99,7 +103,7 @@ impl Visit<'_> {
 }
 
 /// A request's body, if it has one: only what is forwarded is ever read.
-pub type RequestBody = Option<reqwest::Body>;
+pub type RequestBody = Option<Upload>;
 
 /// Answers one request and sees to it that it is counted and logged.
 pub async fn handle(edge: Arc<Edge>, request: Request<RequestBody>, peer: &Peer) -> Response<EdgeBody> {
@@ -119,6 +123,7 @@ pub async fn handle(edge: Arc<Edge>, request: Request<RequestBody>, peer: &Peer)
         site: found_site,
         metrics: Arc::clone(&edge.metrics),
         logged: edge.access_log,
+        client: peer.ip(),
         method,
         path,
         started,
@@ -126,7 +131,7 @@ pub async fn handle(edge: Arc<Edge>, request: Request<RequestBody>, peer: &Peer)
         status: response.status(),
         told,
     };
-    response.map(|body| body.metered(meter).reported(report))
+    response.map(|body| body.metered(meter).until(started + edge.limits.request_timeout).reported(report))
 }
 
 async fn serve(
@@ -137,6 +142,7 @@ async fn serve(
     found_site: &mut Option<Arc<Site>>,
 ) -> Result<Answer, Problem> {
     let (head, body) = request.into_parts();
+    limits::admit_client(edge, peer, started)?;
     let host = check::requested_host(&head.uri, &head.headers, head.version)?;
     refuse_loops(edge, &head.headers, &head.method)?;
     if let Some(answer) = secure::challenge(edge, &head.method, &head.uri) {
@@ -144,6 +150,7 @@ async fn serve(
     }
     secure::refuse_other_host(peer, &host)?;
     let site = route(edge, &host)?;
+    limits::admit_to_site(edge, &site, started)?;
     *found_site = Some(Arc::clone(&site));
     let visit = Visit {
         method: &head.method,

@@ -15,6 +15,7 @@ use super::{
     miss::Miss,
     problem::Problem,
     relaying::Relaying,
+    request_body::UploadError,
     respond::{self, Answer, Way},
     vary::Varies,
 };
@@ -29,12 +30,12 @@ use crate::{
         storability::{Credentials, storable_image, varies_by_accept},
     },
     image::{format::InputFormat, why_original::WhyOriginal},
-    origin::{error::FetchError, fetch::OriginResponse},
+    origin::fetch::OriginResponse,
     request::{
         ImageRequest, SourceRef,
         key::{ResponseName, SourceName},
     },
-    telemetry::outcome::Outcome,
+    telemetry::{outcome::Outcome, refusals::Refused},
 };
 
 /// Answers a request for something that is not known as an image: out of the cache where the site lets it be cached, else by
@@ -106,15 +107,27 @@ pub(super) async fn forward_for_user(
     Ok(straight(edge, visit, response, Some(why)))
 }
 
-/// Forwards a request as the visitor's own.
+/// Forwards a request as the visitor's own. Its body has begun to come before the origin is asked.
 pub(super) async fn send(
     edge: &Edge,
     visit: &Visit<'_>,
     body: RequestBody,
     url: Url,
-) -> Result<OriginResponse, FetchError> {
+) -> Result<OriginResponse, Problem> {
     let headers = forwarded_fields(visit);
-    edge.origins.forward(&visit.site.rules, visit.method.clone(), url, headers, body).await
+    let forward = |body| edge.origins.forward(&visit.site.rules, visit.method.clone(), url, headers, body);
+    let Some(mut upload) = body else { return Ok(forward(None).await?) };
+    let late = upload.late();
+    let sent = match upload.begin(&edge.limits.uploads).await {
+        Ok(()) => forward(Some(reqwest::Body::wrap(upload))).await.map_err(Problem::from),
+        Err(error) => Err(error.into()),
+    };
+    // What the origin then says, if anything, is that it was left alone.
+    if sent.is_err() && late.is_set() {
+        edge.metrics.refusals.of(Refused::SlowBody).inc();
+        return Err(UploadError::TooSlow.into());
+    }
+    sent
 }
 
 /// The visitor's fields, and where he comes from.

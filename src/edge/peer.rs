@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::http::scheme::Scheme;
+use crate::http::{forwarded::Claim, scheme::Scheme};
 
 /// The client of a connection.
 #[derive(Debug, Clone)]
@@ -11,6 +11,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// What its TLS handshake said; none in the clear.
     pub tls: Option<Handshake>,
+    /// The scheme that the client used towards a trusted proxy, where that says so.
+    pub claimed_scheme: Option<Scheme>,
 }
 
 /// What is known of a TLS handshake.
@@ -24,13 +26,13 @@ impl Peer {
     /// A client in the clear.
     #[must_use]
     pub const fn plain(address: SocketAddr) -> Self {
-        Self { address, tls: None }
+        Self { address, tls: None, claimed_scheme: None }
     }
 
     /// A client over TLS.
     #[must_use]
     pub const fn secured(address: SocketAddr, server_name: Option<Box<str>>) -> Self {
-        Self { address, tls: Some(Handshake { server_name }) }
+        Self { address, tls: Some(Handshake { server_name }), claimed_scheme: None }
     }
 
     /// Its address, without the port.
@@ -42,6 +44,18 @@ impl Peer {
     /// The scheme that it uses.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
-        if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
+        match self.claimed_scheme {
+            Some(scheme) => scheme,
+            None if self.tls.is_some() => Scheme::Https,
+            None => Scheme::Http,
+        }
+    }
+
+    /// The client behind this one, a proxy that is believed. No port of it is known.
+    #[must_use]
+    pub fn speaking_for(&self, claim: Claim) -> Self {
+        let port = if claim.address == self.ip() { self.address.port() } else { 0 };
+        let address = SocketAddr::new(claim.address, port);
+        Self { address, tls: self.tls.clone(), claimed_scheme: claim.scheme.or(self.claimed_scheme) }
     }
 }

@@ -1,11 +1,13 @@
 //! Errors that a visitor sees: a status, and problem+json (RFC 9457) that says what was wrong.
 
+use std::time::Duration;
+
 use http::{
     HeaderValue, Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 
-use super::{body::EdgeBody, sites::BadSource};
+use super::{body::EdgeBody, request_body::UploadError, sites::BadSource};
 use crate::{
     http::check::BadRequest,
     origin::error::FetchError,
@@ -42,6 +44,18 @@ pub(super) enum Problem {
     /// Too many different sizes of one image were asked for (RFC 6585, 4).
     #[error("too many different sizes of this image were asked for today (images.max_sizes)")]
     TooManySizes,
+    /// Too many requests in too short a time (RFC 6585, 4).
+    #[error("too many requests in a short time")]
+    TooManyRequests {
+        /// When to come again.
+        wait: Duration,
+    },
+    /// The request's body does not come as it should.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+    /// It took too long.
+    #[error("the request took too long (edge.request_timeout)")]
+    TookTooLong,
     /// The client wants it from the cache or not at all (RFC 9111, 5.2.1.7).
     #[error("it is not in the cache, and the request says only-if-cached")]
     NotCached,
@@ -60,8 +74,10 @@ impl Problem {
             Self::UnknownHost(_) | Self::OtherHost(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooManySizes => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
+            Self::TooManySizes | Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Upload(UploadError::Broken(_)) => StatusCode::BAD_REQUEST,
+            Self::Upload(UploadError::TooSlow | UploadError::TooLong) => StatusCode::REQUEST_TIMEOUT,
+            Self::NotCached | Self::TookTooLong => StatusCode::GATEWAY_TIMEOUT,
             Self::Origin(error) => error.status(),
         }
     }
@@ -87,6 +103,10 @@ impl Problem {
             }
             Self::TooManySizes => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("3600"));
+            }
+            Self::TooManyRequests { wait } => {
+                // Whole seconds, and never 0: what comes back at once comes too early.
+                headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
             }
             Self::Origin(FetchError::Busy) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

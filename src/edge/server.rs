@@ -11,7 +11,9 @@ use tokio::{
 
 use super::{
     connection::{Connection, Connections},
+    entrance::Entrance,
     handler::Edge,
+    limits::address_connections::Place,
     peer::Peer,
 };
 use crate::{
@@ -23,6 +25,9 @@ use crate::{
 
 /// How long accepting pauses when the system has no more sockets to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the system holds of a response that it has not sent yet. More would only say later that a client takes nothing.
+const UNSENT_BYTES: u32 = 64 * 1024;
 
 /// Where visitors come in.
 #[derive(Debug)]
@@ -40,6 +45,7 @@ pub struct Server {
     connections: Connections,
     tls: Arc<Acceptor>,
     permits: Arc<Semaphore>,
+    entrance: Arc<Entrance>,
     stop: watch::Receiver<bool>,
 }
 
@@ -48,7 +54,9 @@ impl Server {
     #[must_use]
     pub fn new(edge: Arc<Edge>, tls: Arc<Acceptor>, limits: &config::Edge, stop: watch::Receiver<bool>) -> Self {
         let connections = Connections::new(Arc::clone(&edge), limits);
-        Self { edge, connections, tls, permits: Arc::new(Semaphore::new(limits.max_connections)), stop }
+        let entrance = Arc::new(Entrance::new(Arc::clone(&edge), limits));
+        let permits = Arc::new(Semaphore::new(limits.max_connections));
+        Self { edge, connections, tls, permits, entrance, stop }
     }
 
     /// Accepts on `listeners` until told to stop, then lets the connections finish for `drain_timeout` at the most.
@@ -81,20 +89,59 @@ impl Server {
     }
 
     fn serve(&self, stream: TcpStream, client: SocketAddr, scheme: Scheme, permit: OwnedSemaphorePermit) {
-        // Heads and bodies are written together: waiting for more to send would only delay the last piece.
-        let _ = stream.set_nodelay(true);
-        let connection = self.connections.open();
+        // Closed at once where there are too many of this client, before anything is set up.
+        let Ok(place) = self.entrance.place_on_arrival(client) else { return };
+        prepare(&stream);
+        let arrived = Arrived { stream, client, scheme, place };
+        let (connection, entrance) = (self.connections.open(), Arc::clone(&self.entrance));
         let (edge, tls, stop) = (Arc::clone(&self.edge), Arc::clone(&self.tls), self.stop.clone());
         edge.metrics.connections.inc();
         tokio::spawn(async move {
-            match scheme {
-                Scheme::Http => connection.serve(stream, Peer::plain(client)).await,
-                Scheme::Https => secured(connection, stream, client, &tls, &edge.metrics.tls, stop).await,
-            }
+            arrived.serve(connection, &entrance, &tls, &edge.metrics.tls, stop).await;
             edge.metrics.connections.dec();
             drop(permit);
         });
     }
+}
+
+/// A connection that was accepted.
+struct Arrived {
+    stream: TcpStream,
+    client: SocketAddr,
+    scheme: Scheme,
+    place: Option<Place>,
+}
+
+impl Arrived {
+    async fn serve(
+        self,
+        connection: Connection,
+        entrance: &Entrance,
+        tls: &Acceptor,
+        metrics: &TlsMetrics,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let Self { mut stream, client, scheme, place } = self;
+        let told = tokio::select! {
+            told = entrance.told_client(&mut stream, client, place) => told,
+            _ = stop.wait_for(|stopped| *stopped) => return,
+        };
+        let (client, _place) = match told {
+            Ok(told) => told,
+            Err(refused) => return tracing::debug!(%client, %refused, "a connection was refused"),
+        };
+        match scheme {
+            Scheme::Http => connection.serve(stream, Peer::plain(client)).await,
+            Scheme::Https => secured(connection, stream, client, tls, metrics, stop).await,
+        }
+    }
+}
+
+fn prepare(stream: &TcpStream) {
+    // Heads and bodies are written together: waiting for more to send would only delay the last piece.
+    let _ = stream.set_nodelay(true);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES);
 }
 
 /// Serves a connection over TLS. A stop waits for no client that has not begun its handshake.

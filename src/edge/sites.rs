@@ -6,7 +6,7 @@ use http::HeaderValue;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::secure;
+use super::{limits::buckets::Bucket, secure};
 use crate::{
     billing::Entitlement,
     config::{Config, Essential, EssentialDelivery, FirstView, HttpsUse, Passthrough, Qualities, SiteConfig, Span},
@@ -56,6 +56,8 @@ pub struct Site {
     pub essential: Essential,
     /// How originals are served then.
     pub essential_delivery: EssentialDelivery,
+    /// How often it may be asked; none for no bound.
+    pub(super) requests: Option<Bucket>,
     /// What its usage is counted with; none where nobody pays.
     pub meter: Option<Arc<SiteMeter>>,
     /// What becomes of visitors who come in the clear.
@@ -101,6 +103,7 @@ impl Site {
             presets: site.read_presets().unwrap_or_else(|_| Presets::nothing()),
             essential: site.essential,
             essential_delivery: site.essential_delivery,
+            requests: Bucket::new(site.requests_per_second, site.burst),
             meter,
             https: site.https,
             hsts: secure::promise(site),

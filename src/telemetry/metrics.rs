@@ -11,6 +11,7 @@ use prometheus::{
 use super::{
     billing::{BillingMetrics, MeterReadings},
     outcome::{Delivered, Outcome},
+    refusals::Refusals,
     tls::{Expiries, TlsMetrics},
 };
 use crate::image::{format::OutputFormat, quality::Measured};
@@ -51,6 +52,8 @@ pub struct Metrics {
     queue_depth: IntGauge,
     queue_sites: IntGauge,
     memory_in_use: IntGaugeVec,
+    /// What clients were refused.
+    pub refusals: Refusals,
     /// What concerns money.
     pub billing: BillingMetrics,
     /// What concerns TLS.
@@ -167,6 +170,7 @@ impl Metrics {
             queue_depth: IntGauge::new("lightmeter_queue_depth", "Codec jobs in line.")?,
             queue_sites: IntGauge::new("lightmeter_queue_sites", "Sites whose codec jobs are in line.")?,
             memory_in_use: gauges("memory_budget_in_use_bytes", "Memory budget in use.", &["part"])?,
+            refusals: Refusals::new(&registry)?,
             billing: BillingMetrics::new(&registry)?,
             tls: TlsMetrics::new(&registry)?,
             registry,

@@ -1,5 +1,5 @@
 //! What the black-box tests are made with: `edge` runs the program, `setup` writes its configuration, `origin` is a real
-//! server behind it, `request` and `raw` are its clients, `api` asks the
+//! server behind it, `request`, `raw` and `frames` are its clients, `api` asks the
 //! operator's side, `decode` and `av1` look at what it delivers with decoders of their
 //! own, `pictures` are what it is given, `disk` is what it left on disk, `wait` polls with a deadline. `still` is an origin
 //! and an edge whose time stands, `wire` an origin that writes bytes as they are.
@@ -9,6 +9,7 @@ pub(crate) mod av1;
 pub(crate) mod decode;
 pub(crate) mod disk;
 pub(crate) mod edge;
+pub(crate) mod frames;
 pub(crate) mod origin;
 pub(crate) mod pictures;
 pub(crate) mod ports;

@@ -42,6 +42,12 @@ impl Raw {
         taken
     }
 
+    /// Reads what comes next, at the most `most` bytes; 0 at the end.
+    pub(crate) async fn read_some(&mut self, most: usize) -> usize {
+        let mut buffer = vec![0; most];
+        timeout(DEADLINE, self.0.read(&mut buffer)).await.expect("nothing came").unwrap_or(0)
+    }
+
     /// Sends more. That the other side has closed already is no matter.
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = timeout(DEADLINE, self.0.write_all(bytes.as_ref())).await.expect("nobody reads");
