@@ -28,14 +28,24 @@ use crate::{
         variants::Tools,
     },
     directory::Directory,
-    edge::{handler::Edge, server::Server, sites::SiteTable},
-    http::time::UnixSeconds,
+    edge::{
+        handler::Edge,
+        server::{Listener, Server},
+        sites::SiteTable,
+    },
+    http::{scheme::Scheme, time::UnixSeconds},
     meter::{Background, Meter},
     origin::fetch::Origins,
     relay::Relay,
     store::{Durability, Ledger},
     telemetry::metrics::Metrics,
-    tls,
+    tls::{
+        self,
+        acceptor::Acceptor,
+        challenge::Challenges,
+        files::{Files, Loaded},
+        shelf::Shelf,
+    },
 };
 
 /// Of the memory budget, the part that originals under way take; codec jobs take the rest.
@@ -55,6 +65,8 @@ const QUIET_POLL: Duration = Duration::from_millis(10);
 pub struct App {
     config: Arc<ArcSwap<Config>>,
     edge: Arc<Edge>,
+    tls: Arc<Acceptor>,
+    certificates: Arc<Files>,
     admin: Admin,
     refinements: mpsc::Receiver<RefineJob>,
     background: Background,
@@ -64,7 +76,7 @@ pub struct App {
 /// Listeners, bound: from here on connections are taken, if not yet served.
 #[derive(Debug)]
 pub struct Listeners {
-    edge: Vec<TcpListener>,
+    edge: Vec<Listener>,
     admin: TcpListener,
 }
 
@@ -121,6 +133,11 @@ impl App {
         let (meter, mut background) = Meter::open(&config.storage.data_dir, &config.billing, &ledger, &clock, &metrics)
             .context("storage.data_dir: the counters cannot be used")?;
         let directory = Arc::new(Directory::new(Arc::clone(&ledger), &config));
+        let shelf = Arc::new(Shelf::default());
+        let certificates = Arc::new(Files::new(Arc::clone(&shelf)));
+        certificates.show(Loaded::read(&config.edge.tls.certificates).context("edge.tls.certificate")?);
+        let challenges = Arc::new(Challenges::default());
+        let tls = acceptor(&config, &shelf, &challenges, &clock).context("edge.tls")?;
         let settings = config.images.settings();
         let developer = Arc::new(Developer::new(tools, settings, undevelopable_ttl));
         let edge = Arc::new(Edge {
@@ -131,6 +148,8 @@ impl App {
             relay: Arc::new(relay),
             developer,
             sizes: Sizes::new(config.images.max_sizes),
+            challenges: Arc::clone(&challenges),
+            https_port: config.edge.tls.visible_port(),
             meter: Arc::clone(&meter),
             metrics: Arc::clone(&metrics),
             clock: clock.clone(),
@@ -149,8 +168,8 @@ impl App {
         let purges = Arc::clone(cache.purges());
         let api = Api { ledger, directory, purges, clock, operator };
         let (sources, relay) = (Arc::clone(&edge.sources), Arc::clone(&edge.relay));
-        let admin = Admin { metrics, cache, sources, relay, pool, meter, stop: stopped, api };
-        Ok(Self { config, edge, admin, refinements, background, stop })
+        let admin = Admin { metrics, cache, sources, relay, pool, meter, shelf, stop: stopped, api };
+        Ok(Self { config, edge, tls, certificates, admin, refinements, background, stop })
     }
 
     /// The edge, to be called without a socket.
@@ -168,7 +187,12 @@ impl App {
     /// What takes a new configuration in while [`Self::run`] runs.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
-        Reloader { api: self.admin.api.clone(), config: Arc::clone(&self.config), running: self.config.load_full() }
+        Reloader {
+            api: self.admin.api.clone(),
+            certificates: Arc::clone(&self.certificates),
+            config: Arc::clone(&self.config),
+            running: self.config.load_full(),
+        }
     }
 
     /// Binds all listeners.
@@ -179,7 +203,10 @@ impl App {
         let config = self.config.load();
         let mut edge = Vec::new();
         for address in &config.edge.http {
-            edge.push(bind(*address, "edge.http").await?);
+            edge.push(Listener { socket: bind(*address, "edge.http").await?, scheme: Scheme::Http });
+        }
+        for address in &config.edge.tls.https {
+            edge.push(Listener { socket: bind(*address, "edge.tls.https").await?, scheme: Scheme::Https });
         }
         Ok(Listeners { edge, admin: bind(config.admin.listen, "admin.listen").await? })
     }
@@ -189,7 +216,7 @@ impl App {
     /// # Errors
     /// Where a part of it failed.
     pub async fn run(self, listeners: Listeners) -> anyhow::Result<()> {
-        let Self { config, edge, admin, refinements, background, stop } = self;
+        let Self { config, edge, tls, certificates, admin, refinements, background, stop } = self;
         let (finish, finished) = oneshot::channel::<()>();
         let metering = tokio::spawn(background.run(async move {
             // Told, or left alone: either way it is over.
@@ -197,6 +224,7 @@ impl App {
         }));
         let mut parts = JoinSet::new();
         parts.spawn(refine::run(Arc::clone(&edge.developer), refinements));
+        parts.spawn(certificates.watch());
         parts.spawn(async move {
             if let Err(error) = admin.run(listeners.admin).await {
                 tracing::error!(%error, "the admin listener failed");
@@ -204,7 +232,7 @@ impl App {
         });
         let limits = config.load().edge.clone();
         let drain_timeout = limits.drain_timeout.0;
-        Server::new(Arc::clone(&edge), &limits, stop.subscribe()).run(listeners.edge, drain_timeout).await;
+        Server::new(Arc::clone(&edge), tls, &limits, stop.subscribe()).run(listeners.edge, drain_timeout).await;
         let quiet = async {
             while !(edge.sources.is_quiet() && edge.relay.is_quiet() && edge.developer.is_quiet()) {
                 tokio::time::sleep(QUIET_POLL).await;
@@ -223,12 +251,12 @@ impl App {
 }
 
 impl Listeners {
-    /// Where visitors are served; ports that were asked for as 0 are known by now.
+    /// Where visitors are served, and what is spoken there; ports that were asked for as 0 are known by now.
     ///
     /// # Errors
     /// What the system says.
-    pub fn edge_addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
-        self.edge.iter().map(TcpListener::local_addr).collect()
+    pub fn edge_addresses(&self) -> std::io::Result<Vec<(Scheme, SocketAddr)>> {
+        self.edge.iter().map(|listener| Ok((listener.scheme, listener.socket.local_addr()?))).collect()
     }
 
     /// Where metrics and health are served.
@@ -267,6 +295,16 @@ impl Sites {
     }
 }
 
+fn acceptor(
+    config: &Config,
+    shelf: &Arc<Shelf>,
+    challenges: &Arc<Challenges>,
+    clock: &Clock,
+) -> Result<Arc<Acceptor>, rustls::Error> {
+    let (version, patience) = (config.edge.tls.min_version, config.edge.header_timeout.0);
+    Acceptor::new(Arc::clone(shelf), Arc::clone(challenges), version, patience, clock.clone()).map(Arc::new)
+}
+
 /// A test's clock begins at the time of the start.
 fn clock_of(config: &Config) -> Clock {
     if config.dev.test_clock { Clock::standing_at(UnixSeconds::now()) } else { Clock::system() }
@@ -297,19 +335,21 @@ impl Stopper {
 #[derive(Debug)]
 pub struct Reloader {
     api: Api,
+    certificates: Arc<Files>,
     config: Arc<ArcSwap<Config>>,
     /// What the sections that need a restart were made of.
     running: Arc<Config>,
 }
 
 impl Reloader {
-    /// Swaps accounts, sites and plans. Requests under way go on with the site that they began with. Returns the sections
+    /// Swaps accounts, sites, plans and certificates. Requests under way go on with the site that they began with. Returns the sections
     /// that differ from what runs and need a restart.
     ///
     /// # Errors
-    /// Where the plans cannot be read or the ledger not be written: then what runs goes on.
+    /// Where the plans or a certificate cannot be read or the ledger not be written: then what runs goes on.
     pub async fn reload(&self, config: Config) -> anyhow::Result<Vec<String>> {
         let catalogue = config.plans.catalogue()?;
+        let loaded = Loaded::read(&config.edge.tls.certificates)?;
         let restart_needed = changed_sections(&self.running, &config);
         let before = self.config.swap(Arc::new(config.clone()));
         let plans_before = self.api.ledger.catalogue();
@@ -320,11 +360,15 @@ impl Reloader {
             self.api.ledger.set_catalogue((*plans_before).clone());
             return Err(error.into());
         }
+        self.certificates.show(loaded);
         Ok(restart_needed)
     }
 }
 
 fn changed_sections(running: &Config, new: &Config) -> Vec<String> {
+    let mut running = running.clone();
+    // They need none.
+    running.edge.tls.certificates.clone_from(&new.edge.tls.certificates);
     let (Ok(running), Ok(new)) = (toml::Table::try_from(running), toml::Table::try_from(new)) else {
         return Vec::new();
     };

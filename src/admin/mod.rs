@@ -42,6 +42,7 @@ use crate::{
     meter::Meter,
     relay::Relay,
     telemetry::metrics::{Metrics, Readings},
+    tls::shelf::Shelf,
 };
 
 pub use api::Api;
@@ -62,6 +63,8 @@ pub struct Admin {
     pub pool: Arc<Pool>,
     /// Metering.
     pub meter: Arc<Meter>,
+    /// Certificates.
+    pub shelf: Arc<Shelf>,
     /// True once the process stops.
     pub stop: watch::Receiver<bool>,
     /// What the API works on.
@@ -103,6 +106,7 @@ impl Admin {
             original_bytes: self.sources.buffers_in_use(),
             passing_bytes: self.relay.buffers_in_use(),
             meter: self.meter.readings(),
+            certificates: self.shelf.expiries(),
         }
     }
 }

@@ -85,6 +85,15 @@ pub(super) struct SiteSettings {
     /// What it aims at for clients that ask to save data, if that is less; the configuration's if left out.
     #[schema(minimum = 30, maximum = 95)]
     save_data_target: Option<u8>,
+    /// What becomes of visitors who come in the clear: `optional`, they are served; `redirect`, they are sent to https.
+    #[schema(value_type = shapes::HttpsUseName, required = false)]
+    https: String,
+    /// For how long browsers are told to come by https only (`Strict-Transport-Security`); nothing is told if left out.
+    #[schema(pattern = "^[0-9]{1,6}(ms|s|m|h|d)$")]
+    hsts: Option<String>,
+    /// Whether that holds for all names below the site's own too; only with `hsts`.
+    #[schema(required = false, default = false)]
+    hsts_include_subdomains: bool,
 }
 
 /// The settings of a site that is there: its name stands in the path and may be left out.

@@ -196,6 +196,9 @@ described! {
     /// How originals are served then.
     EssentialDeliveryName = one_of(["stream", "redirect"]);
 
+    /// What becomes of visitors who come in the clear.
+    HttpsUseName = one_of(["optional", "redirect"]);
+
     /// What is done with what is no image.
     PassthroughName = one_of(["cache", "forward"]);
 

@@ -75,7 +75,7 @@ pub(super) async fn run(demo: Demo) -> anyhow::Result<()> {
     tokio::spawn(axum::serve(origin, demo_origin()?).into_future());
     let app = App::assemble(config).await?;
     let listeners = app.bind().await?;
-    let edge = listeners.edge_addresses()?.first().copied().context("no address to serve on")?;
+    let (_, edge) = listeners.edge_addresses()?.first().copied().context("no address to serve on")?;
     print_welcome(edge, listeners.admin_address()?);
     let stopper = app.stopper();
     tokio::spawn(async move {

@@ -15,8 +15,8 @@ pub(super) async fn serve(source: Source) -> anyhow::Result<()> {
     let _lines = log::start(&config.log)?;
     let app = App::assemble(config).await?;
     let listeners = app.bind().await?;
-    for address in listeners.edge_addresses()? {
-        tracing::info!(%address, "serving");
+    for (scheme, address) in listeners.edge_addresses()? {
+        tracing::info!(%address, scheme = scheme.name(), "serving");
     }
     tracing::info!(address = %listeners.admin_address()?, "metrics and health");
     let watching = tokio::spawn(watch_signals(source, app.stopper(), app.reloader()));

@@ -13,6 +13,7 @@ use url::{Host, Url};
 use super::{
     schema::{Config, MIN_CACHE_BYTES, MIN_MEMORY_BUDGET},
     site::{Refusal, Taken, check_site, check_target, refuse},
+    tls::check_listeners,
 };
 use crate::billing::AccountId;
 
@@ -50,7 +51,7 @@ pub enum ConfigError {
 const ENVIRONMENT_PREFIX: &str = "LIGHTMETER__";
 
 /// Keys whose values are text even where they look like a number: a token of digits, say.
-const TEXT_KEYS: [&str; 6] = ["token", "token_file", "data_dir", "file", "name", "level"];
+const TEXT_KEYS: [&str; 7] = ["token", "token_file", "data_dir", "file", "name", "level", "min_version"];
 
 /// Reads `path`, lets the environment (`LIGHTMETER__EDGE__HTTP=…`) override its keys, and validates the result.
 ///
@@ -186,9 +187,7 @@ fn validate_accounts(config: &Config) -> Result<HashSet<&str>, Refusal> {
 }
 
 fn validate_limits(config: &Config) -> Result<(), Refusal> {
-    if config.edge.http.is_empty() {
-        return refuse("edge.http", "needs at least one address, such as \"127.0.0.1:8080\"");
-    }
+    check_listeners(&config.edge)?;
     if !is_token(&config.edge.name) {
         return refuse("edge.name", "must be a token: letters, digits and -._ only");
     }

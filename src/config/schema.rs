@@ -8,6 +8,7 @@ use url::Url;
 
 use super::{
     quality::DefaultQuality,
+    tls::Tls,
     units::{ByteSize, Span},
 };
 use crate::{
@@ -68,6 +69,8 @@ pub struct Edge {
     pub write_timeout: Span,
     /// How long connections may finish their work after SIGTERM.
     pub drain_timeout: Span,
+    /// https.
+    pub tls: Tls,
 }
 
 impl Default for Edge {
@@ -79,6 +82,7 @@ impl Default for Edge {
             header_timeout: Span(Duration::from_secs(30)),
             write_timeout: Span(Duration::from_secs(30)),
             drain_timeout: Span(Duration::from_secs(30)),
+            tls: Tls::default(),
         }
     }
 }
@@ -397,6 +401,15 @@ pub struct SiteConfig {
     /// And for clients that ask to save data.
     #[serde(default)]
     pub save_data_target: Option<u8>,
+    /// What becomes of visitors who come in the clear.
+    #[serde(default)]
+    pub https: HttpsUse,
+    /// For how long browsers are told to come by https only; nothing is told if left out.
+    #[serde(default)]
+    pub hsts: Option<Span>,
+    /// Whether that holds for all names below the site's own too.
+    #[serde(default)]
+    pub hsts_include_subdomains: bool,
 }
 
 impl SiteConfig {
@@ -465,6 +478,17 @@ pub enum EssentialDelivery {
     Redirect,
 }
 
+/// What becomes of visitors who come in the clear.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HttpsUse {
+    /// They are served.
+    #[default]
+    Optional,
+    /// They are sent to https.
+    Redirect,
+}
+
 /// What is done with what is no image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -525,7 +549,7 @@ enum OneOrMany {
     Many(Vec<SocketAddr>),
 }
 
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+pub(super) fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
     match OneOrMany::deserialize(deserializer) {
         Ok(OneOrMany::One(address)) => Ok(vec![address]),
         Ok(OneOrMany::Many(addresses)) => Ok(addresses),
@@ -533,7 +557,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketA
     }
 }
 
-fn as_list<S: Serializer>(addresses: &[SocketAddr], serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_list<S: Serializer>(addresses: &[SocketAddr], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(addresses)
 }
 

@@ -86,6 +86,9 @@ pub fn check_site(site: &SiteConfig, taken: &Taken<'_>) -> Result<(), Refusal> {
             check_target(key, target)?;
         }
     }
+    if site.hsts.is_none() && site.hsts_include_subdomains {
+        return refuse("hsts_include_subdomains", "only with hsts, such as hsts = \"180d\"");
+    }
     check_lifetimes(site)?;
     match (site.bytes_per_credit, site.tariff) {
         (Some(_), Tariff::Variants) => refuse("bytes_per_credit", "only with tariff = \"egress\""),
@@ -202,6 +205,13 @@ mod tests {
         }
         let bounded = site(&keys("min_ttl = '1h'\nmax_ttl = '1h'\nheuristic_percent = 100\npassthrough = 'forward'"));
         assert_eq!(check_site(&bounded, &Taken::default()), Ok(()));
+    }
+
+    #[test]
+    fn names_below_are_secured_only_where_the_site_is() {
+        let keys = |keys: &str| format!("id = 'shop'\nhosts = ['a.example']\nhsts_include_subdomains = true\n{keys}");
+        assert_eq!(refused(&keys("https = 'redirect'")).key, "hsts_include_subdomains");
+        assert_eq!(check_site(&site(&keys("hsts = '180d'")), &Taken::default()), Ok(()));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::{
     peer::Peer,
     problem::Problem,
     respond::{Answer, Context, Way},
+    secure,
     sites::{Site, SiteTable},
     vary::Varies,
 };
@@ -31,6 +32,7 @@ use crate::{
         metrics::Metrics,
         outcome::{Delivered, Outcome},
     },
+    tls::challenge::Challenges,
 };
 
 /// What requests are served with.
@@ -50,6 +52,10 @@ pub struct Edge {
     pub developer: Arc<Developer>,
     /// How many sizes of a source are made.
     pub sizes: Sizes,
+    /// What certificate authorities are answered.
+    pub challenges: Arc<Challenges>,
+    /// The port of https that visitors are sent to.
+    pub https_port: u16,
     /// What usage is counted with and paid by.
     pub meter: Arc<Meter>,
     /// Counters.
@@ -96,10 +102,13 @@ pub async fn handle(edge: Arc<Edge>, request: Request<RequestBody>, peer: &Peer)
     let method = request.method().clone();
     let path = if edge.access_log { request.uri().path_and_query().cloned() } else { None };
     let mut found_site = None;
-    let (response, told) = match serve(&edge, request, peer, started, &mut found_site).await {
+    let (mut response, told) = match serve(&edge, request, peer, started, &mut found_site).await {
         Ok(answer) => answer,
         Err(problem) => (problem.into_response(), Told::new(Outcome::Error, Delivered::Other)),
     };
+    if let Some(site) = &found_site {
+        secure::keep_promise(&mut response, site, peer.scheme());
+    }
     let meter = found_site.as_ref().and_then(|site| site.meter.clone()).filter(|_| told.is_metered);
     let report = Report {
         site: found_site,
@@ -125,6 +134,10 @@ async fn serve(
     let (head, body) = request.into_parts();
     let host = check::requested_host(&head.uri, &head.headers, head.version)?;
     refuse_loops(edge, &head.headers, &head.method)?;
+    if let Some(answer) = secure::challenge(edge, &head.method, &head.uri) {
+        return Ok(answer);
+    }
+    secure::refuse_other_host(peer, &host)?;
     let site = route(edge, &host)?;
     *found_site = Some(Arc::clone(&site));
     let visit = Visit {
@@ -137,6 +150,9 @@ async fn serve(
         started,
         now: edge.clock.now(),
     };
+    if let Some(answer) = secure::redirect(edge, &visit) {
+        return Ok(answer);
+    }
     match image_wanted(&visit)? {
         Asked::Image(image) => serve_image(edge, &visit, &image).await,
         Asked::Perhaps(image) if is_known(edge, &visit, &image) => serve_image(edge, &visit, &image).await,

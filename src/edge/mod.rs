@@ -1,5 +1,5 @@
 //! The side that visitors see. Read `handler` first: one function, each line a step of the request's way. `server` accepts
-//! connections and `connection` serves one (`peer` is who is at its other end), `sites` finds the site, `lookup` the cached variant, `miss` gets what is not cached, `passthrough` forwards
+//! connections and `connection` serves one (`peer` is who is at its other end), `secure` is what https asks for, `sites` finds the site, `lookup` the cached variant, `miss` gets what is not cached, `passthrough` forwards
 //! the rest or has it relayed through the cache (`relaying`), `deliver` pays for variants, `respond` and `respond_relayed` write heads (`vary` one field of theirs), `body` bodies in pieces (`piece`), `problem` errors. Nothing imports this
 //! module but the program itself.
 
@@ -16,6 +16,7 @@ mod problem;
 mod relaying;
 mod respond;
 mod respond_relayed;
+mod secure;
 pub mod server;
 pub mod sites;
 mod vary;

@@ -27,6 +27,12 @@ impl Peer {
         Self { address, tls: None }
     }
 
+    /// A client over TLS.
+    #[must_use]
+    pub const fn secured(address: SocketAddr, server_name: Option<Box<str>>) -> Self {
+        Self { address, tls: Some(Handshake { server_name }) }
+    }
+
     /// Its address, without the port.
     #[must_use]
     pub const fn ip(&self) -> IpAddr {

@@ -23,6 +23,9 @@ pub(super) enum Problem {
     /// No site has this host (RFC 9110, 15.5.20).
     #[error("no site is served under the host {0:?}")]
     UnknownHost(String),
+    /// The connection was secured for another host (RFC 9110, 15.5.20).
+    #[error("this connection was secured for another host than {0:?}")]
+    OtherHost(String),
     /// The request has been here before.
     #[error("the request came back to this server: its origin leads here")]
     Loop,
@@ -46,7 +49,7 @@ impl Problem {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) | Self::BadOption(_) | Self::BadSource(_) => StatusCode::BAD_REQUEST,
-            Self::UnknownHost(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::UnknownHost(_) | Self::OtherHost(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooManySizes => StatusCode::TOO_MANY_REQUESTS,

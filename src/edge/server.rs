@@ -4,21 +4,41 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 
-use super::{connection::Connections, handler::Edge, peer::Peer};
-use crate::config;
+use super::{
+    connection::{Connection, Connections},
+    handler::Edge,
+    peer::Peer,
+};
+use crate::{
+    config,
+    http::scheme::Scheme,
+    telemetry::tls::TlsMetrics,
+    tls::acceptor::{Acceptor, Secured},
+};
 
 /// How long accepting pauses when the system has no more sockets to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where visitors come in.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket, bound.
+    pub socket: TcpListener,
+    /// What is spoken there.
+    pub scheme: Scheme,
+}
 
 /// Serves connections from any number of listeners, bounded together.
 #[derive(Debug)]
 pub struct Server {
     edge: Arc<Edge>,
     connections: Connections,
+    tls: Arc<Acceptor>,
     permits: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
 }
@@ -26,13 +46,13 @@ pub struct Server {
 impl Server {
     /// A server that accepts until `stop` becomes true.
     #[must_use]
-    pub fn new(edge: Arc<Edge>, limits: &config::Edge, stop: watch::Receiver<bool>) -> Self {
+    pub fn new(edge: Arc<Edge>, tls: Arc<Acceptor>, limits: &config::Edge, stop: watch::Receiver<bool>) -> Self {
         let connections = Connections::new(Arc::clone(&edge), limits);
-        Self { edge, connections, permits: Arc::new(Semaphore::new(limits.max_connections)), stop }
+        Self { edge, connections, tls, permits: Arc::new(Semaphore::new(limits.max_connections)), stop }
     }
 
     /// Accepts on `listeners` until told to stop, then lets the connections finish for `drain_timeout` at the most.
-    pub async fn run(self, listeners: Vec<TcpListener>, drain_timeout: Duration) {
+    pub async fn run(self, listeners: Vec<Listener>, drain_timeout: Duration) {
         let accepting = listeners.iter().map(|listener| self.accept_all(listener));
         let mut stop = self.stop.clone();
         tokio::select! {
@@ -47,11 +67,11 @@ impl Server {
         }
     }
 
-    async fn accept_all(&self, listener: &TcpListener) {
+    async fn accept_all(&self, listener: &Listener) {
         loop {
             let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((stream, client)) => self.serve(stream, client, permit),
+            match listener.socket.accept().await {
+                Ok((stream, client)) => self.serve(stream, client, listener.scheme, permit),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -60,16 +80,40 @@ impl Server {
         }
     }
 
-    fn serve(&self, stream: TcpStream, client: SocketAddr, permit: OwnedSemaphorePermit) {
+    fn serve(&self, stream: TcpStream, client: SocketAddr, scheme: Scheme, permit: OwnedSemaphorePermit) {
         // Heads and bodies are written together: waiting for more to send would only delay the last piece.
         let _ = stream.set_nodelay(true);
         let connection = self.connections.open();
-        let open = self.edge.metrics.connections.clone();
-        open.inc();
+        let (edge, tls, stop) = (Arc::clone(&self.edge), Arc::clone(&self.tls), self.stop.clone());
+        edge.metrics.connections.inc();
         tokio::spawn(async move {
-            connection.serve(stream, Peer::plain(client)).await;
-            open.dec();
+            match scheme {
+                Scheme::Http => connection.serve(stream, Peer::plain(client)).await,
+                Scheme::Https => secured(connection, stream, client, &tls, &edge.metrics.tls, stop).await,
+            }
+            edge.metrics.connections.dec();
             drop(permit);
         });
+    }
+}
+
+/// Serves a connection over TLS. A stop waits for no client that has not begun its handshake.
+async fn secured<S>(
+    connection: Connection,
+    stream: S,
+    client: SocketAddr,
+    tls: &Acceptor,
+    metrics: &TlsMetrics,
+    mut stop: watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let greeted = tokio::select! {
+        greeted = tls.greet(stream, metrics) => greeted,
+        _ = stop.wait_for(|stopped| *stopped) => None,
+    };
+    let Some(greeted) = greeted else { return };
+    if let Some(Secured { stream, server_name }) = tls.accept(greeted, metrics).await {
+        connection.serve(stream, Peer::secured(client, server_name)).await;
     }
 }

@@ -2,12 +2,14 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
+use http::HeaderValue;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use super::secure;
 use crate::{
     billing::Entitlement,
-    config::{Config, Essential, EssentialDelivery, FirstView, Passthrough, Qualities, SiteConfig, Span},
+    config::{Config, Essential, EssentialDelivery, FirstView, HttpsUse, Passthrough, Qualities, SiteConfig, Span},
     http::freshness::Lifetimes,
     meter::SiteMeter,
     origin::{address::AddressPolicy, fetch::OriginRules, url_guard::AllowedHosts},
@@ -47,6 +49,10 @@ pub struct Site {
     pub essential_delivery: EssentialDelivery,
     /// What its usage is counted with; none where nobody pays.
     pub meter: Option<Arc<SiteMeter>>,
+    /// What becomes of visitors who come in the clear.
+    pub https: HttpsUse,
+    /// What browsers are told of https.
+    pub hsts: Option<HeaderValue>,
     /// Its counters.
     pub metrics: SiteMetrics,
 }
@@ -83,6 +89,8 @@ impl Site {
             essential: site.essential,
             essential_delivery: site.essential_delivery,
             meter,
+            https: site.https,
+            hsts: secure::promise(site),
             metrics: metrics.site(&site.id),
         }
     }

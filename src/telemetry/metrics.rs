@@ -11,6 +11,7 @@ use prometheus::{
 use super::{
     billing::{BillingMetrics, MeterReadings},
     outcome::{Delivered, Outcome},
+    tls::{Expiries, TlsMetrics},
 };
 use crate::image::{format::OutputFormat, quality::Measured};
 
@@ -52,6 +53,8 @@ pub struct Metrics {
     memory_in_use: IntGaugeVec,
     /// What concerns money.
     pub billing: BillingMetrics,
+    /// What concerns TLS.
+    pub tls: TlsMetrics,
 }
 
 /// The series of one site.
@@ -90,6 +93,8 @@ pub struct Readings {
     pub passing_bytes: u64,
     /// How metering goes.
     pub meter: MeterReadings,
+    /// When certificates expire.
+    pub certificates: Expiries,
 }
 
 impl Metrics {
@@ -163,6 +168,7 @@ impl Metrics {
             queue_sites: IntGauge::new("lightmeter_queue_sites", "Sites whose codec jobs are in line.")?,
             memory_in_use: gauges("memory_budget_in_use_bytes", "Memory budget in use.", &["part"])?,
             billing: BillingMetrics::new(&registry)?,
+            tls: TlsMetrics::new(&registry)?,
             registry,
         };
         metrics.register(durations)?;
@@ -267,6 +273,7 @@ impl Metrics {
         self.memory_in_use.with_label_values(&["originals"]).set(gauge(readings.original_bytes));
         self.memory_in_use.with_label_values(&["passing"]).set(gauge(readings.passing_bytes));
         self.billing.take(&readings.meter);
+        self.tls.take(readings.certificates);
     }
 }
 
@@ -295,6 +302,7 @@ fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, promet
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{http::time::UnixSeconds, telemetry::tls::HandshakeResult};
 
     #[test]
     fn what_is_counted_is_rendered() {
@@ -320,7 +328,9 @@ mod tests {
                 lag_seconds: 0.5,
                 is_ledger_available: true,
             },
+            certificates: Expiries { file: Some(UnixSeconds(1_800_000_000)), issued: None },
         };
+        metrics.tls.observe(HandshakeResult::Resumed);
         let text = String::from_utf8(metrics.render(&readings).unwrap()).unwrap();
         for line in [
             "lightmeter_requests_total{outcome=\"hit\",site=\"shop\"} 1",
@@ -338,6 +348,8 @@ mod tests {
             "lightmeter_quality_score_bucket{format=\"avif\",view=\"first\",le=\"67.5\"} 1",
             "lightmeter_quality_score_bucket{format=\"avif\",view=\"kept\",le=\"70.5\"} 0",
             "lightmeter_quality_corrections_sum{format=\"avif\"} 1",
+            "lightmeter_tls_handshakes_total{result=\"resumed\"} 1",
+            "lightmeter_tls_certificate_expiry_seconds{from=\"file\"} 1800000000",
             "lightmeter_ledger_available 1",
             "lightmeter_ledger_errors_total{operation=\"post\"} 0",
         ] {

@@ -4,3 +4,4 @@ pub mod billing;
 pub mod log;
 pub mod metrics;
 pub mod outcome;
+pub mod tls;

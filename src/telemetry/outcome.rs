@@ -15,13 +15,16 @@ pub enum Outcome {
     Original,
     /// Passed through to the origin and back.
     Passthrough,
+    /// Answered by itself: a redirect to https, a certificate authority's challenge.
+    Own,
     /// Refused, or the origin gave nothing.
     Error,
 }
 
 impl Outcome {
     /// All of them, for tables indexed by [`Self::index`].
-    pub const ALL: [Self; 6] = [Self::Hit, Self::Miss, Self::Stale, Self::Original, Self::Passthrough, Self::Error];
+    pub const ALL: [Self; 7] =
+        [Self::Hit, Self::Miss, Self::Stale, Self::Original, Self::Passthrough, Self::Own, Self::Error];
 
     /// Its place in [`Self::ALL`].
     #[must_use]
@@ -38,6 +41,7 @@ impl Outcome {
             Self::Stale => "stale",
             Self::Original => "original",
             Self::Passthrough => "passthrough",
+            Self::Own => "own",
             Self::Error => "error",
         }
     }

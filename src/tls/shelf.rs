@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use arc_swap::ArcSwap;
 
 use super::certificate::{Certificate, wildcard_of};
-use crate::http::time::UnixSeconds;
+use crate::{http::time::UnixSeconds, telemetry::tls::Expiries};
 
 /// All certificates.
 #[derive(Debug, Default)]
@@ -93,11 +93,12 @@ impl Shelf {
         self.files.load().all.first().cloned()
     }
 
-    /// When the first of those of files, and the first of those that were issued, expires.
+    /// When they expire.
     #[must_use]
-    pub fn earliest_expiries(&self) -> (Option<UnixSeconds>, Option<UnixSeconds>) {
-        let of_files = self.files.load().all.iter().map(|certificate| certificate.not_after).min();
-        (of_files, self.issued.load().values().map(|certificate| certificate.not_after).min())
+    pub fn expiries(&self) -> Expiries {
+        let file = self.files.load().all.iter().map(|certificate| certificate.not_after).min();
+        let issued = self.issued.load().values().map(|certificate| certificate.not_after).min();
+        Expiries { file, issued }
     }
 }
 
@@ -156,7 +157,8 @@ mod tests {
         assert!(shelf.default_certificate().is_none());
         shelf.set_files(vec![certificate(&["b.example"], 2022), certificate(&["c.example"], 2021)]);
         assert!(shelf.default_certificate().unwrap().covers("b.example"));
-        let (files, issued) = shelf.earliest_expiries();
-        assert_eq!(files, issued, "the second file expires first");
+        let expiries = shelf.expiries();
+        assert!(expiries.file.is_some());
+        assert_eq!(expiries.file, expiries.issued, "the second file expires first");
     }
 }
