@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 
+use rustix::fs::Mode;
 use tokio::signal::unix::SignalKind;
 
 use super::{Source, asked_to_stop, listen};
@@ -11,6 +12,8 @@ use crate::{
 };
 
 pub(super) async fn serve(source: Source) -> anyhow::Result<()> {
+    // The ledger, counters, keys and what is cached are this user's alone, whatever library makes their files.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let config = source.read()?;
     let _lines = log::start(&config.log)?;
     if rustix::process::geteuid().is_root() {

@@ -1,6 +1,6 @@
 //! The operator's side: who is kept out, what is bounded, and that no secret gets into what is written.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use reqwest::{Method, StatusCode};
 use tokio::{
@@ -88,11 +88,30 @@ async fn what_the_operator_sends_is_bounded() {
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
+#[tokio::test]
+async fn what_is_kept_is_this_users_alone() {
+    let (_origin, edge) = edge().await;
+    assert!(edge.get("/a.jpg?w=50").accept(CHROMIUM).await.status.is_success());
+    let ledger = edge.data_dir().join("ledger.db");
+    let mut open = vec![edge.data_dir()];
+    let mut files = Vec::new();
+    while let Some(path) = open.pop() {
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} has the mode {mode:o}", path.display());
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            files.push(path);
+        }
+    }
+    assert!(files.contains(&ledger) && files.len() > 3, "{files:?}");
+}
+
 #[test]
 fn an_exposed_admin_listener_without_a_real_token_is_refused_at_the_start() {
     let home = tempfile::tempdir().unwrap();
     let (config, token) = (home.path().join("lightmeter.toml"), home.path().join("token"));
-    std::fs::write(&token, "short").unwrap();
+    fs::write(&token, "short").unwrap();
     let site = "[[site]]\nid = 'shop'\nhosts = ['shop.test']\norigin = 'https://shop.example'\n";
     for key in ["", "token = 'short'\n", &format!("token_file = '{}'\n", token.display())] {
         // An address of nobody: were it not refused before, it could not be bound.
@@ -100,7 +119,7 @@ fn an_exposed_admin_listener_without_a_real_token_is_refused_at_the_start() {
             "[storage]\ndata_dir = '{}'\n[admin]\nlisten = '203.0.113.7:9180'\n{key}{site}",
             home.path().display()
         );
-        std::fs::write(&config, text).unwrap();
+        fs::write(&config, text).unwrap();
         let (ran, _, said) = run(&["serve", "--config", config.to_str().unwrap()]);
         assert!(!ran && said.contains("can be reached by others than this machine"), "{said}");
         assert!(said.contains("openssl rand") && !said.contains("short'"), "{said}");
