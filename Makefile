@@ -7,7 +7,7 @@ TOOLS += nasm:nasm
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test api-test golden corpora conformance sandbox fuzz build release bench cache-scale throughput peers fmt lint clean
+.PHONY: help deps demo test api-test golden corpora conformance sandbox fuzz build release bench cache-scale throughput peers tls-bench fmt lint clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -50,6 +50,9 @@ throughput: release ## measure what metering costs over sockets (wrk, python3)
 
 peers: deps ## compare with sharp and oximg: time, bytes, quality, memory (apt-get, node, python3)
 	benches/peers/run.sh
+
+tls-bench: deps ## compare TLS by ring, aws-lc-rs and nginx, and HTTP/3 with HTTP/2 (apt-get, python3)
+	benches/tls/run.sh
 
 bench: deps ## run the benchmarks
 	cargo bench --locked
