@@ -58,6 +58,15 @@ fn a_signed_url_passes_as_what_it_was_before() {
 }
 
 #[test]
+fn the_vectors_are_those_that_are_documented() {
+    let documented = include_str!("../../../docs/signed-urls.md");
+    assert!(documented.contains(SECRET));
+    for (_, _, url) in VECTORS {
+        assert!(documented.lines().any(|line| line == url), "{url}");
+    }
+}
+
+#[test]
 fn what_must_be_signed_is_refused_without() {
     use Signing::{All, Images, Off, Options};
     let table = [
