@@ -7,7 +7,7 @@ TOOLS += nasm:nasm
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test api-test golden corpora conformance fuzz build release bench cache-scale throughput peers fmt lint clean
+.PHONY: help deps demo test api-test golden corpora conformance abuse fuzz build release bench cache-scale throughput peers fmt lint clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -35,6 +35,9 @@ corpora: deps ## feed the engine the odd and broken pictures that others test wi
 
 conformance: build ## run the public HTTP cache suite, beside nginx (node, npm, apt-get)
 	tests/conformance/run.sh
+
+abuse: build ## load and attack the running server: h2load, wrk, slowhttptest (apt-get, python3)
+	tests/abuse/run.sh
 
 fuzz: deps ## fuzz the reading of pictures, options and fields, a minute each (FUZZ_SECONDS; installs cargo-fuzz)
 	fuzz/run.sh
