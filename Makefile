@@ -7,7 +7,7 @@ TOOLS += nasm:nasm
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test api-test golden corpora conformance sandbox fuzz build release bench cache-scale throughput peers tls-bench fmt lint clean
+.PHONY: help deps demo test api-test golden corpora conformance abuse sandbox fuzz build release bench cache-scale throughput peers tls-bench fmt lint clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -38,6 +38,9 @@ conformance: build ## run the public HTTP cache suite, beside nginx (node, npm, 
 
 sandbox: build ## hold the systemd unit against the system calls that are made (root; systemd, strace by apt-get)
 	tests/sandbox/run.sh
+
+abuse: build ## load and attack the running server: h2load, wrk, slowhttptest (apt-get, python3)
+	tests/abuse/run.sh
 
 fuzz: deps ## fuzz the reading of pictures, options and fields, a minute each (FUZZ_SECONDS; installs cargo-fuzz)
 	fuzz/run.sh

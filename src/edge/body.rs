@@ -34,8 +34,8 @@ use crate::{
     },
 };
 
-/// How much of a file is read at once.
-const READ_BYTES: u64 = 256 * 1024;
+/// How much of a file is read at once. A client that takes none of it holds it in memory.
+const READ_BYTES: u64 = PIECE_BYTES as u64;
 
 /// Why a body broke off.
 #[derive(Debug, thiserror::Error)]

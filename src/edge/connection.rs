@@ -233,9 +233,9 @@ impl Visitor {
             }
         }
         let claimed = self.claimed_client(&request);
-        let answer =
-            handle(Arc::clone(&self.rules.edge), self.with_body(request), claimed.as_ref().unwrap_or(&self.peer));
-        self.in_time(pin!(answer)).await
+        let (edge, request) = (Arc::clone(&self.rules.edge), self.with_body(request));
+        // Pinned where it is made: a future that moves has two places in the one that holds it, and this one is large.
+        self.in_time(pin!(handle(edge, request, claimed.as_ref().unwrap_or(&self.peer)))).await
     }
 
     /// The client that this one speaks for, if it is a proxy that is believed.

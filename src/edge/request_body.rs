@@ -1,5 +1,6 @@
-//! A request's body on its way in. Its first part is read before the origin is asked, so that a client that sends it drop by
-//! drop takes no place there; and it must go on coming.
+//! A request's body on its way in. Of one whose length is known the first part is read before the origin is asked, so that a
+//! client that sends it drop by drop takes no place there; of any other the first bytes, for it may be one side of a
+//! conversation. It must go on coming.
 
 use std::{
     pin::Pin,
@@ -95,13 +96,15 @@ impl Upload {
         self.is_late.clone()
     }
 
-    /// Reads the first part, or all of it if it is short. Where `memory` is used up, less.
+    /// Reads the first part, or all of it if it is short, and of a body of unknown length what comes first. Where `memory` is
+    /// used up, less.
     ///
     /// # Errors
     /// [`UploadError`]
     pub(super) async fn begin(&mut self, memory: &Budget) -> Result<(), UploadError> {
         self.memory = memory.try_reserve(0);
-        while self.ahead.len() < AHEAD_BYTES && self.has_memory(memory) {
+        let enough = if self.incoming.size_hint().exact().is_some() { AHEAD_BYTES } else { 1 };
+        while self.ahead.len() < enough && self.has_memory(memory) {
             let Some(frame) = poll_fn(|context| self.poll_incoming(context)).await else { break };
             match frame?.into_data() {
                 Ok(bytes) => self.ahead.extend_from_slice(&bytes),
@@ -190,9 +193,27 @@ mod tests {
         Instant::now() + span
     }
 
-    fn pieces(pieces: Vec<Vec<u8>>) -> impl Body<Data = Bytes, Error = Infallible> + Send + Sync {
-        let frames = stream::iter(pieces).map(|piece| Ok(Frame::data(Bytes::from(piece))));
-        StreamBody::new(frames.chain(stream::pending()))
+    /// These pieces and then nothing, of a body that says how long it is.
+    fn pieces(pieces: Vec<Vec<u8>>) -> Sized {
+        Sized(Box::pin(stream::iter(pieces.into_iter().map(Bytes::from)).chain(stream::pending())))
+    }
+
+    struct Sized(Pin<Box<dyn stream::Stream<Item = Bytes> + Send + Sync>>);
+
+    impl Body for Sized {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.0.as_mut().poll_next(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(900_000)
+        }
     }
 
     #[tokio::test]
@@ -245,11 +266,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_one_without_a_length_what_comes_first_is_enough() {
+        let first = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"hello")))]);
+        let mut upload = Upload::new(StreamBody::new(first.chain(stream::pending())), LONG, later(LONG));
+        upload.begin(&Budget::new(1 << 20)).await.unwrap();
+        assert_eq!(upload.ahead, "hello");
+    }
+
+    #[tokio::test]
     async fn drop_by_drop_buys_no_time() {
-        let drops = stream::repeat(())
-            .then(|()| tokio::time::sleep(SHORT / 10))
-            .map(|()| Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"."))));
-        let mut upload = Upload::new(StreamBody::new(Box::pin(drops)), SHORT, later(LONG));
+        let drops = stream::repeat(()).then(|()| tokio::time::sleep(SHORT / 10)).map(|()| Bytes::from_static(b"."));
+        let mut upload = Upload::new(Sized(Box::pin(drops)), SHORT, later(LONG));
         let begun = tokio::time::timeout(Duration::from_secs(30), upload.begin(&Budget::new(1 << 20))).await;
         assert!(matches!(begun, Ok(Err(UploadError::TooSlow))), "{begun:?}");
     }

@@ -19,8 +19,8 @@ pub enum BadRequest {
     /// The authority has user information or characters that are not allowed.
     #[error("the request's host is not valid")]
     InvalidHost,
-    /// `Content-Length` and `Transfer-Encoding` together. Of HTTP/1 requests hyper takes the length away before, answers,
-    /// and closes the connection, as RFC 9112, 6.3 allows.
+    /// `Content-Length` and `Transfer-Encoding` together (RFC 9112, 6.3). Of HTTP/1 requests hyper takes the length away before:
+    /// there the connection tells.
     #[error("the request's length is given in two ways")]
     TwoFramings,
 }

@@ -160,3 +160,16 @@ async fn clients_behind_a_proxy_protocol_have_places_of_their_own() {
     drop(held);
     until("the place is free", async || connect(1).await.0 == 200).await;
 }
+
+#[tokio::test]
+async fn the_scheme_that_a_trusted_proxy_names_decides_who_is_sent_to_https() {
+    let origin = origin().await;
+    let setup = Setup::of(&origin).site("https", "'redirect'").site("hsts", "'1d'");
+    let believed = Edge::start(setup.clone().set("edge.trusted_proxies", "['127.0.0.1']")).await;
+    let not = Edge::start(setup).await;
+    let secure = |edge: &Edge| edge.get("/page").header("x-forwarded-proto", "https");
+    let answer = secure(&believed).await;
+    assert_eq!((answer.status.as_u16(), answer.has("strict-transport-security")), (200, true), "{answer:?}");
+    assert_eq!(believed.get("/page").header("x-forwarded-proto", "http").await.status, 308);
+    assert_eq!(secure(&not).await.status, 308);
+}

@@ -124,7 +124,7 @@ mod tests {
             while buckets.take(address(number), now).is_ok() {}
         }
         let refused = (100_000..110_000).filter(|number| buckets.take(address(*number), now).is_err()).count();
-        // Of 65,536 slots some 8,000 are taken: both of an address's in one case of 67, without the newcomers' own.
+        // Of 65,536 slots some 8,000 are taken: both of an address's in one case of 75, without what newcomers take.
         assert!(refused < 900, "{refused} of 10,000 were refused");
     }
 

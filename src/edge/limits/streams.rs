@@ -4,7 +4,7 @@
 
 use std::{
     future::poll_fn,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -71,9 +71,10 @@ where
         let state = Arc::clone(&self.0);
         state.begun.fetch_add(1, Ordering::SeqCst);
         let under_way = UnderWay(state);
+        // Pinned here, it has one place in the task; pinned in there, it would have two, and it is large.
+        let mut stream = Box::pin(stream);
         tokio::spawn(async move {
             let mut watch = Watch::new(under_way.0.times, Instant::now());
-            let mut stream = pin!(stream);
             if poll_fn(|context| watch.poll(stream.as_mut(), context)).await == Ended::TooLate {
                 under_way.0.stalled.inc();
             }
@@ -146,6 +147,8 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use futures_util::task::noop_waker_ref;
     use hyper::rt::Executor as _;
     use tokio::sync::oneshot;
