@@ -206,9 +206,10 @@ mod tests {
 
     #[test]
     fn an_instance_that_listens_everywhere_is_asked_on_this_machine() {
-        let (_kept, file) = config("listen = '0.0.0.0:9181'");
+        let long = "token = 'a-token-that-is-long-enough-to-be-public'";
+        let (_kept, file) = config(&format!("listen = '0.0.0.0:9181'\n{long}"));
         assert_eq!(found(&[&file], &[T]).0, "http://127.0.0.1:9181/");
-        let (_kept, file) = config("listen = '[::]:9181'");
+        let (_kept, file) = config(&format!("listen = '[::]:9181'\n{long}"));
         assert_eq!(found(&[&file], &[T]).0, "http://[::1]:9181/");
     }
 
