@@ -127,6 +127,11 @@ pub(super) fn check_listeners(edge: &Edge) -> Result<(), Refusal> {
     if edge.http.is_empty() && tls.https.is_empty() {
         return refuse("edge.http", "needs at least one address, such as \"127.0.0.1:8080\"");
     }
+    // Each keeps room for the connection that it waits for.
+    let listeners = edge.http.len() + tls.https.len();
+    if edge.max_connections < listeners {
+        return refuse("edge.max_connections", format!("must be at least {listeners}: one for each address"));
+    }
     if tls.public_port == Some(0) {
         return refuse("edge.tls.public_port", "must be from 1 to 65535");
     }
@@ -156,6 +161,7 @@ mod tests {
         assert_eq!(refused("http = []").key, "edge.http");
         let refusal = refused("http = []\n[tls]\nhttps = '127.0.0.1:443'");
         assert!(refusal.key == "edge.tls.https" && refusal.problem.contains("[[edge.tls.certificate]]"), "{refusal}");
+        assert_eq!(refused("max_connections = 1\n[tls]\nhttps = '127.0.0.1:443'").key, "edge.max_connections");
         assert_eq!(refused("[tls]\npublic_port = 0").key, "edge.tls.public_port");
     }
 

@@ -145,6 +145,7 @@ async fn serve(
     limits::admit_client(edge, peer, started)?;
     let host = check::requested_host(&head.uri, &head.headers, head.version)?;
     refuse_loops(edge, &head.headers, &head.method)?;
+    check::requested_target(&head.method, &head.uri)?;
     if let Some(answer) = secure::challenge(edge, &head.method, &head.uri) {
         return Ok(answer);
     }

@@ -2,7 +2,7 @@
 //! wherever it is named; one framing.
 
 use http::{
-    HeaderMap, Uri, Version,
+    HeaderMap, Method, Uri, Version,
     header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
     uri::Authority,
 };
@@ -23,6 +23,21 @@ pub enum BadRequest {
     /// there the connection tells.
     #[error("the request's length is given in two ways")]
     TwoFramings,
+    /// The target is no path (RFC 9112, 3.2): only CONNECT asks for an authority, only OPTIONS for `*`.
+    #[error("the request's target is no path")]
+    InvalidTarget,
+}
+
+/// Whether a target is of the form that a method has.
+///
+/// # Errors
+/// [`BadRequest::InvalidTarget`]
+pub fn requested_target(method: &Method, uri: &Uri) -> Result<(), BadRequest> {
+    match uri.path() {
+        "*" if *method == Method::OPTIONS => Ok(()),
+        path if path.starts_with('/') => Ok(()),
+        _ => Err(BadRequest::InvalidTarget),
+    }
 }
 
 /// The host that a request is for: lower case, without port or trailing dot.
@@ -30,7 +45,7 @@ pub enum BadRequest {
 /// # Errors
 /// [`BadRequest`]
 pub fn requested_host(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<String, BadRequest> {
-    if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
+    if has_two_framings(headers) {
         return Err(BadRequest::TwoFramings);
     }
     let mut fields = headers.get_all(HOST).iter();
@@ -56,6 +71,14 @@ pub fn requested_host(uri: &Uri, headers: &HeaderMap, version: Version) -> Resul
     }
 }
 
+/// Chunks are chunks once, and a length is said once: nobody writes it in another way but who wants it to be read in two.
+fn has_two_framings(headers: &HeaderMap) -> bool {
+    let fields = |name| headers.get_all(name).iter().count();
+    let is_chunked_otherwise =
+        headers.get(TRANSFER_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    fields(CONTENT_LENGTH) + fields(TRANSFER_ENCODING) > 1 || is_chunked_otherwise
+}
+
 fn same_host(one: &Authority, other: &Authority) -> bool {
     one.host().eq_ignore_ascii_case(other.host())
 }
@@ -77,7 +100,7 @@ fn host_of(authority: &Authority) -> Result<String, BadRequest> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use http::{HeaderName, HeaderValue};
 
     fn host(uri: &'static str, fields: &[&'static str], version: Version) -> Result<String, BadRequest> {
         let headers = fields.iter().map(|value| (HOST, HeaderValue::from_static(value))).collect();
@@ -116,11 +139,37 @@ mod tests {
 
     #[test]
     fn two_framings_are_refused() {
-        let headers = HeaderMap::from_iter([
-            (HOST, HeaderValue::from_static("a.example")),
-            (CONTENT_LENGTH, HeaderValue::from_static("5")),
-            (TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
-        ]);
-        assert_eq!(requested_host(&Uri::from_static("/"), &headers, Version::HTTP_11), Err(BadRequest::TwoFramings));
+        let checked = |framing: &[(HeaderName, &'static str)]| {
+            let host = [(HOST, "a.example")];
+            let fields = host.iter().chain(framing);
+            let headers = fields.map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
+            requested_host(&Uri::from_static("/"), &headers, Version::HTTP_11)
+        };
+        for one in [&[][..], &[(CONTENT_LENGTH, "5")], &[(TRANSFER_ENCODING, "Chunked")]] {
+            assert!(checked(one).is_ok(), "{one:?}");
+        }
+        for two in [
+            &[(CONTENT_LENGTH, "5"), (TRANSFER_ENCODING, "chunked")][..],
+            &[(CONTENT_LENGTH, "5"), (CONTENT_LENGTH, "5")],
+            &[(TRANSFER_ENCODING, "chunked"), (TRANSFER_ENCODING, "chunked")],
+            &[(TRANSFER_ENCODING, "chunked, chunked")],
+            &[(TRANSFER_ENCODING, "gzip, chunked")],
+        ] {
+            assert_eq!(checked(two), Err(BadRequest::TwoFramings), "{two:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_a_path_but_where_the_method_says_otherwise() {
+        for (method, target, is_fine) in [
+            (Method::GET, "/", true),
+            (Method::GET, "http://a.example", true),
+            (Method::OPTIONS, "*", true),
+            (Method::GET, "*", false),
+            (Method::GET, "a.example:443", false),
+            (Method::OPTIONS, "a.example", false),
+        ] {
+            assert_eq!(requested_target(&method, &Uri::from_static(target)).is_ok(), is_fine, "{method} {target}");
+        }
     }
 }

@@ -81,6 +81,11 @@ impl TlsMetrics {
         self.handshakes[result as usize].inc();
     }
 
+    #[cfg(test)]
+    pub(crate) fn count(&self, result: HandshakeResult) -> u64 {
+        self.handshakes[result as usize].get()
+    }
+
     pub(super) fn take(&self, expiries: Expiries) {
         for (from, expiry) in [("file", expiries.file), ("issued", expiries.issued)] {
             match expiry {

@@ -208,3 +208,181 @@ impl ResolvesServerCert for Challenged {
         self.0.certificate(&normalized(hello.server_name()?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::{
+        ClientConfig, ClientConnection, Error, RootCertStore,
+        pki_types::{CertificateDer, ServerName},
+    };
+    use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+    use crate::{
+        telemetry::metrics::Metrics,
+        tls::certificate::tests::{NOW, certificate},
+    };
+
+    struct Server {
+        acceptor: Arc<Acceptor>,
+        challenges: Arc<Challenges>,
+        metrics: Arc<Metrics>,
+    }
+
+    impl Server {
+        fn showing(certificates: Vec<Arc<Certificate>>) -> Self {
+            Self::waiting(Duration::from_secs(60), certificates)
+        }
+
+        /// Shows these certificates, and waits so long for who stays silent.
+        fn waiting(patience: Duration, certificates: Vec<Arc<Certificate>>) -> Self {
+            let (shelf, challenges) = (Arc::new(Shelf::default()), Arc::new(Challenges::default()));
+            shelf.set_files(certificates);
+            let (version, clock) = (TlsVersion::Tls12, Clock::standing_at(NOW));
+            let acceptor = Acceptor::new(shelf, Arc::clone(&challenges), version, patience, clock).unwrap();
+            Self { acceptor: Arc::new(acceptor), challenges, metrics: Arc::new(Metrics::new().unwrap()) }
+        }
+
+        /// The name that was asked for, where a handshake came to its end.
+        async fn accept(&self, stream: DuplexStream) -> Option<Option<Box<str>>> {
+            let greeted = self.acceptor.greet(stream, &self.metrics.tls).await?;
+            let secured = self.acceptor.accept(greeted, &self.metrics.tls).await?;
+            Some(secured.server_name)
+        }
+
+        fn count(&self, result: HandshakeResult) -> u64 {
+            self.metrics.tls.count(result)
+        }
+
+        /// What a client and the server make of their handshake: the client what it speaks, or why it does not.
+        async fn meet(
+            &self,
+            client: ClientConfig,
+            name: &str,
+        ) -> (Result<Option<Vec<u8>>, Error>, Option<Option<Box<str>>>) {
+            let (near, far) = duplex(4_096);
+            let name = ServerName::try_from(name.to_owned()).unwrap();
+            let visit = async {
+                let mut stream = TlsConnector::from(Arc::new(client))
+                    .connect(name, near)
+                    .await
+                    .map_err(|error| error.into_inner().unwrap().downcast::<Error>().map(|error| *error).unwrap())?;
+                let protocol = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+                // Its tickets, or its goodbye.
+                let _ = stream.read(&mut [0]).await;
+                Ok(protocol)
+            };
+            tokio::join!(visit, self.accept(far))
+        }
+    }
+
+    /// A client that trusts these, at a time at which they are valid.
+    fn client(trusted: &[CertificateDer<'static>], protocols: &[&[u8]]) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        trusted.iter().for_each(|certificate| roots.add(certificate.clone()).unwrap());
+        let time = rustls::pki_types::UnixTime::since_unix_epoch(Duration::from_secs(NOW.0));
+        let builder = ClientConfig::builder_with_details(provider(), Arc::new(At(time)));
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let mut client = builder.with_root_certificates(roots).with_no_client_auth();
+        client.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        client
+    }
+
+    #[derive(Debug)]
+    struct At(rustls::pki_types::UnixTime);
+
+    impl rustls::time_provider::TimeProvider for At {
+        fn current_time(&self) -> Option<rustls::pki_types::UnixTime> {
+            Some(self.0)
+        }
+    }
+
+    fn refused(why: AlertDescription) -> Result<Option<Vec<u8>>, Error> {
+        Err(Error::AlertReceived(why))
+    }
+
+    #[tokio::test]
+    async fn a_visitor_gets_the_best_protocol_that_both_speak() {
+        let shown = certificate(&["a.example"], 2021);
+        let server = Server::showing(vec![Arc::clone(&shown)]);
+        for (offered, spoken) in [
+            (&[&b"http/1.1"[..], b"h2"][..], Some(b"h2".to_vec())),
+            (&[b"http/1.1"], Some(b"http/1.1".to_vec())),
+            (&[], None),
+            (&[challenge::ALPN, b"h2"], Some(b"h2".to_vec())),
+        ] {
+            let (client, named) = server.meet(client(&shown.key.cert, offered), "A.example").await;
+            assert_eq!((client, named), (Ok(spoken), Some(Some("a.example".into()))));
+        }
+        let (client, named) = server.meet(client(&shown.key.cert, &[b"gopher"]), "a.example").await;
+        assert_eq!((client, named), (refused(AlertDescription::NoApplicationProtocol), None));
+        assert_eq!((server.count(HandshakeResult::Full), server.count(HandshakeResult::Failed)), (4, 1));
+    }
+
+    #[tokio::test]
+    async fn who_names_a_host_without_a_certificate_is_told_so() {
+        let server = Server::showing(vec![certificate(&["a.example"], 2021)]);
+        let (client, named) = server.meet(client(&[], &[]), "b.example").await;
+        assert_eq!((client, named), (refused(AlertDescription::UnrecognisedName), None));
+        assert_eq!(server.count(HandshakeResult::UnknownName), 1);
+    }
+
+    #[tokio::test]
+    async fn who_names_nobody_gets_the_first_certificate_if_there_is_one() {
+        let shown = certificate(&["192.0.2.1"], 2021);
+        let server = Server::showing(vec![Arc::clone(&shown)]);
+        let (visit, named) = server.meet(client(&shown.key.cert, &[]), "192.0.2.1").await;
+        assert_eq!((visit, named), (Ok(None), Some(None)));
+        let (visit, named) = Server::showing(Vec::new()).meet(client(&[], &[]), "192.0.2.1").await;
+        assert_eq!((visit, named), (refused(AlertDescription::MissingExtension), None));
+    }
+
+    #[tokio::test]
+    async fn a_challenge_is_shown_its_certificate_and_nothing_more() {
+        let visitors = certificate(&["a.example"], 2022);
+        let server = Server::showing(vec![Arc::clone(&visitors)]);
+        let ask = || client(&visitors.key.cert, &[challenge::ALPN]);
+        let (answer, named) = server.meet(ask(), "a.example").await;
+        assert_eq!((answer, named), (refused(AlertDescription::UnrecognisedName), None), "nothing is under way");
+        let shown = certificate(&["a.example"], 2021);
+        let _held = server.challenges.show("a.example", Arc::clone(&shown.key)).unwrap();
+        let (answer, named) = server.meet(client(&shown.key.cert, &[challenge::ALPN]), "a.example").await;
+        assert_eq!((answer, named), (Ok(Some(challenge::ALPN.to_vec())), None));
+        assert_eq!(server.count(HandshakeResult::Challenge), 1);
+        let (visit, named) = server.meet(client(&visitors.key.cert, &[]), "a.example").await;
+        assert_eq!((visit, named), (Ok(None), Some(Some("a.example".into()))), "visitors see theirs");
+    }
+
+    #[tokio::test]
+    async fn silence_is_not_waited_for_at_any_point() {
+        let server = Server::waiting(Duration::from_millis(10), vec![certificate(&["a.example"], 2021)]);
+        let name = ServerName::try_from("a.example").unwrap();
+        let mut hello = Vec::new();
+        ClientConnection::new(Arc::new(client(&[], &[])), name).unwrap().write_tls(&mut hello).unwrap();
+        for beginning in [&[], &hello[..1], &hello[..hello.len() / 2], &hello[..]] {
+            let (mut near, far) = duplex(4_096);
+            near.write_all(beginning).await.unwrap();
+            assert_eq!(server.accept(far).await, None);
+        }
+        assert_eq!(server.count(HandshakeResult::TimedOut), 4);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_hello_or_has_no_end_is_refused() {
+        let server = Server::showing(vec![certificate(&["a.example"], 2021)]);
+        // A handshake message of 65,535 bytes, in records of 16 KiB.
+        let mut endless = vec![22, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff];
+        endless.resize(20_000, 0);
+        for garbage in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), vec![0; 100], vec![22, 3, 1, 0, 5, 1, 0, 0, 1, 9], endless]
+        {
+            let (mut near, far) = duplex(64 * 1024);
+            near.write_all(&garbage).await.unwrap();
+            assert_eq!(server.accept(far).await, None);
+            let mut said = Vec::new();
+            near.read_to_end(&mut said).await.unwrap();
+            assert_eq!((said.first(), said.len()), (Some(&21), 7), "{garbage:?}");
+        }
+        assert_eq!(server.count(HandshakeResult::Failed), 4);
+    }
+}

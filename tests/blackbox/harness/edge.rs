@@ -28,6 +28,8 @@ pub(crate) struct Edge {
     child: Child,
     /// Where visitors are served.
     pub(crate) http: SocketAddr,
+    /// Where they are served over TLS, if the setup has a certificate.
+    pub(crate) https: SocketAddr,
     /// Where metrics and health are served.
     pub(crate) admin: SocketAddr,
     home: TempDir,
@@ -43,11 +45,12 @@ impl Edge {
 
     async fn start_in(home: TempDir, setup: Setup) -> Self {
         for _ in 0..STARTS {
-            let (http, admin) = (free_address(), free_address());
-            fs::write(config_path(home.path()), setup.text(http, admin, &home.path().join("data"))).unwrap();
+            let (http, https, admin) = (free_address(), free_address(), free_address());
+            let text = setup.clone().https_at(https).text(http, admin, &home.path().join("data"));
+            fs::write(config_path(home.path()), text).unwrap();
             let mut child = spawn(home.path());
             if is_ready(&mut child, admin).await {
-                return Self { child, http, admin, home, setup, client: new_client() };
+                return Self { child, http, https, admin, home, setup, client: new_client() };
             }
             let log = read_log(home.path());
             assert!(log.contains("cannot listen on"), "the edge did not start:\n{log}");
@@ -84,7 +87,7 @@ impl Edge {
 
     /// Changes the configuration file; it takes effect when the edge is told.
     pub(crate) fn rewrite(&self, setup: &Setup) {
-        let text = setup.text(self.http, self.admin, &self.data_dir());
+        let text = setup.clone().https_at(self.https).text(self.http, self.admin, &self.data_dir());
         fs::write(config_path(self.home.path()), text).unwrap();
     }
 

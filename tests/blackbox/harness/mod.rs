@@ -1,5 +1,5 @@
 //! What the black-box tests are made with: `edge` runs the program, `setup` writes its configuration, `origin` is a real
-//! server behind it, `request`, `raw` and `frames` are its clients, `api` asks the
+//! server behind it, `request`, `raw` and `frames` are its clients, `tls` makes certificates, `api` asks the
 //! operator's side, `decode` and `av1` look at what it delivers with decoders of their
 //! own, `pictures` are what it is given, `disk` is what it left on disk, `wait` polls with a deadline. `still` is an origin
 //! and an edge whose time stands, `wire` an origin that writes bytes as they are.
@@ -18,6 +18,7 @@ pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod setup;
 pub(crate) mod still;
+pub(crate) mod tls;
 pub(crate) mod wait;
 pub(crate) mod wire;
 

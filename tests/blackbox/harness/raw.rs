@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     time::timeout,
 };
@@ -11,7 +11,12 @@ use tokio::{
 use super::wait::DEADLINE;
 
 /// A connection. Dropping it closes it.
-pub(crate) struct Raw(TcpStream);
+pub(crate) struct Raw<S = TcpStream>(S);
+
+/// What a connection runs over: plain or TLS.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Raw {
     /// Connects and sends `bytes`.
@@ -40,6 +45,13 @@ impl Raw {
             taken += read as u64;
         }
         taken
+    }
+}
+
+impl<S: Stream> Raw<S> {
+    /// A connection that is there.
+    pub(crate) fn over(stream: S) -> Self {
+        Self(stream)
     }
 
     /// Reads what comes next, at the most `most` bytes; 0 at the end.

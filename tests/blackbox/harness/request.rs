@@ -30,7 +30,7 @@ pub(crate) fn new_client_h2() -> Client {
     builder().http2_prior_knowledge().build().unwrap()
 }
 
-fn builder() -> ClientBuilder {
+pub(super) fn builder() -> ClientBuilder {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();

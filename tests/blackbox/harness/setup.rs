@@ -1,6 +1,11 @@
 //! Configurations for the edge under test, and their text.
 
-use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use super::Origin;
 
@@ -15,6 +20,8 @@ pub(crate) const TOKEN: &str = "the-operators-own-token";
 pub(crate) struct Setup {
     keys: BTreeMap<String, BTreeMap<String, String>>,
     accounts: Vec<(String, String)>,
+    /// Chains and keys.
+    certificates: Vec<(PathBuf, PathBuf)>,
     sites: Vec<BTreeMap<String, String>>,
 }
 
@@ -60,6 +67,17 @@ impl Setup {
             .site("first_view", "'always'")
     }
 
+    /// Serves https too, with a certificate out of these files beside those that there are.
+    pub(crate) fn certificate(mut self, chain: &Path, key: &Path) -> Self {
+        self.certificates.push((chain.to_owned(), key.to_owned()));
+        self
+    }
+
+    /// At this address, if at all.
+    pub(crate) fn https_at(self, https: SocketAddr) -> Self {
+        if self.certificates.is_empty() { self } else { self.set("edge.tls.https", &format!("'{https}'")) }
+    }
+
     /// Sets `section.key`.
     pub(crate) fn set(mut self, key: &str, value: &str) -> Self {
         let (section, name) = key.rsplit_once('.').unwrap();
@@ -84,6 +102,10 @@ impl Setup {
         for (section, keys) in &placed.keys {
             writeln!(text, "[{section}]").unwrap();
             write_keys(&mut text, keys);
+        }
+        for (chain, key) in &placed.certificates {
+            let (chain, key) = (chain.display(), key.display());
+            writeln!(text, "[[edge.tls.certificate]]\nchain = '{chain}'\nkey = '{key}'").unwrap();
         }
         for (id, plan) in &placed.accounts {
             writeln!(text, "[[account]]\nid = '{id}'\nplan = '{plan}'").unwrap();
