@@ -1,10 +1,10 @@
 //! The request's way, from its head to its response. [`serve`] is the function to read first: each line is one step, and
 //! the step's module is where to read on.
 
-use std::{borrow::Cow, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, Method, Request, Response, Uri, uri::PathAndQuery};
+use http::{HeaderMap, Method, Request, Response, Uri};
 
 use super::{
     body::{EdgeBody, Report, Told},
@@ -18,6 +18,7 @@ use super::{
     request_body::Upload,
     respond::{Answer, Context, Way},
     secure,
+    signed::{self, Admitted},
     sites::{Site, SiteTable},
     vary::Varies,
 };
@@ -29,12 +30,7 @@ use crate::{
     meter::Meter,
     origin::fetch::Origins,
     relay::Relay,
-    request::{
-        self, ImageRequest, Target,
-        key::SourceName,
-        signature::{self, Asks, Signing, UrlRefused},
-        target::{asks, plain_image},
-    },
+    request::{self, ImageRequest, Target, key::SourceName, target::plain_image},
     telemetry::{
         metrics::Metrics,
         outcome::{Delivered, Outcome},
@@ -166,7 +162,7 @@ async fn serve(
     if let Some(answer) = secure::redirect(edge, &visit) {
         return Ok(answer);
     }
-    let Admitted { uri, expires } = admit(&visit)?;
+    let Admitted { uri, expires } = signed::admit(&visit)?;
     let visit = Visit { uri: &uri, ..visit };
     let (mut response, told) = match image_wanted(&visit)? {
         Asked::Image(image) => serve_image(edge, &visit, &image).await,
@@ -178,28 +174,6 @@ async fn serve(
         curtail(response.headers_mut(), expires, visit.now);
     }
     Ok((response, told))
-}
-
-/// A request's URL as it is served: without signature and expiry, where these are the site's.
-struct Admitted<'u> {
-    uri: Cow<'u, Uri>,
-    /// When the URL expires: nothing may be called fresh any longer.
-    expires: Option<UnixSeconds>,
-}
-
-fn admit<'u>(visit: &Visit<'u>) -> Result<Admitted<'u>, Problem> {
-    let (site, uri) = (visit.site, visit.uri);
-    let as_it_is = Admitted { uri: Cow::Borrowed(uri), expires: None };
-    if site.signing == Signing::Off {
-        return Ok(as_it_is);
-    }
-    let asks = if is_readable(visit.method) { asks(uri.path(), uri.query(), &site.presets) } else { Asks::Other };
-    let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let Some(verified) = signature::verify(site.signing, &site.keys, &site.id, (target, asks), visit.now)? else {
-        return Ok(as_it_is);
-    };
-    let uri = verified.target.parse::<Uri>().map_err(|_| UrlRefused::Forged)?;
-    Ok(Admitted { uri: Cow::Owned(uri), expires: verified.expires })
 }
 
 fn refuse_loops(edge: &Edge, headers: &HeaderMap, method: &Method) -> Result<(), Problem> {
@@ -238,7 +212,7 @@ fn image_wanted<'a>(visit: &Visit<'a>) -> Result<Asked<'a>, Problem> {
     })
 }
 
-fn is_readable(method: &Method) -> bool {
+pub(super) fn is_readable(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
