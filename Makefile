@@ -7,7 +7,7 @@ TOOLS += nasm:nasm
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test api-test golden corpora conformance abuse sandbox fuzz build release bench cache-scale throughput peers tls-bench fmt lint clean
+.PHONY: help deps demo test acme api-test golden corpora conformance abuse sandbox fuzz build release bench cache-scale throughput peers tls-bench fmt lint clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -17,6 +17,9 @@ demo: deps ## see it work: an origin with pictures, the edge, and a page to open
 
 test: deps ## run all tests
 	cargo test --workspace --locked
+
+acme: deps ## order certificates from a real authority (pebble; apt-get installs it)
+	tests/acme/run.sh
 
 build: deps ## build for development
 	cargo build --locked

@@ -15,11 +15,15 @@ use tokio::{
 };
 
 use crate::{
+    acme::{
+        eligible::Names,
+        issuer::{Issuer, IssuerError, Surroundings},
+    },
     admin::{Admin, Api, OperatorToken},
     cache::tiers::Cache,
     clock::Clock,
     coalesce::budget::Budget,
-    config::Config,
+    config::{ChallengeKind, Config},
     develop::{
         Developer, Sources,
         pool::Pool,
@@ -138,7 +142,14 @@ impl App {
         let certificates = Arc::new(Files::new(Arc::clone(&shelf)));
         certificates.show(Loaded::read(&config.edge.tls.certificates).context("edge.tls.certificate")?);
         let challenges = Arc::new(Challenges::default());
-        let tls = acceptor(&config, &shelf, &challenges, &clock).context("edge.tls")?;
+        let around = Surroundings {
+            shelf: Arc::clone(&shelf),
+            challenges: Arc::clone(&challenges),
+            clock: clock.clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        let issuer = issuer(&config, around).context("edge.tls.acme")?;
+        let tls = acceptor(&config, &shelf, &challenges, issuer.as_ref(), &clock).context("edge.tls")?;
         let settings = config.images.settings();
         let developer = Arc::new(Developer::new(tools, settings, undevelopable_ttl));
         let edge = Arc::new(Edge {
@@ -149,7 +160,8 @@ impl App {
             relay: Arc::new(relay),
             developer,
             sizes: Sizes::new(config.images.max_sizes),
-            challenges: Arc::clone(&challenges),
+            challenges,
+            issuer,
             https_port: config.edge.tls.visible_port(),
             limits: Limits::new(&config.edge),
             meter: Arc::clone(&meter),
@@ -229,6 +241,9 @@ impl App {
         parts.spawn(refine::run(Arc::clone(&edge.developer), refinements));
         parts.spawn(certificates.watch());
         parts.spawn(admin.run(listeners.admin));
+        if let Some(issuer) = &edge.issuer {
+            parts.spawn(Arc::clone(issuer).run());
+        }
         let limits = config.load().edge.clone();
         let drain_timeout = limits.drain_timeout.0;
         Server::new(Arc::clone(&edge), tls, &limits, stop.subscribe()).run(listeners.edge, drain_timeout).await;
@@ -284,13 +299,16 @@ impl Sites {
 
     /// Each site with an account is metered.
     fn serve(&self, directory: &Directory) {
-        let Edge { metrics, meter, sites, .. } = &*self.edge;
+        let Edge { metrics, meter, sites, issuer, .. } = &*self.edge;
         let directory = directory.sites();
         let table = SiteTable::new(directory.iter().map(AsRef::as_ref), &self.config.load(), metrics, |site| {
             let id = site.account.as_ref().and_then(|_| site.id.parse().ok())?;
             Some(meter.site(&id))
         });
         sites.store(Arc::new(table));
+        if let Some(issuer) = issuer {
+            issuer.set_names(Names::of(&directory));
+        }
     }
 }
 
@@ -298,10 +316,20 @@ fn acceptor(
     config: &Config,
     shelf: &Arc<Shelf>,
     challenges: &Arc<Challenges>,
+    issuer: Option<&Arc<Issuer>>,
     clock: &Clock,
 ) -> Result<Arc<Acceptor>, rustls::Error> {
     let (version, patience) = (config.edge.tls.min_version, config.edge.header_timeout.0);
-    Acceptor::new(Arc::clone(shelf), Arc::clone(challenges), version, patience, clock.clone()).map(Arc::new)
+    let (shelf, challenges) = (Arc::clone(shelf), Arc::clone(challenges));
+    Acceptor::new(shelf, challenges, issuer.cloned(), version, patience, clock.clone()).map(Arc::new)
+}
+
+/// What issues certificates on demand, where that is configured.
+fn issuer(config: &Config, around: Surroundings) -> Result<Option<Arc<Issuer>>, IssuerError> {
+    let Some(mut acme) = config.edge.tls.acme.clone() else { return Ok(None) };
+    // Nobody could ask for what is answered in the clear.
+    acme.challenges.retain(|kind| *kind != ChallengeKind::Http01 || !config.edge.http.is_empty());
+    Issuer::open(&acme, &config.storage.data_dir, around).map(Some)
 }
 
 /// A test's clock begins at the time of the start.

@@ -55,7 +55,20 @@ pub enum ConfigError {
 const ENVIRONMENT_PREFIX: &str = "LIGHTMETER__";
 
 /// Keys whose values are text even where they look like a number: a token of digits, say.
-const TEXT_KEYS: [&str; 7] = ["token", "token_file", "data_dir", "file", "name", "level", "min_version"];
+const TEXT_KEYS: [&str; 12] = [
+    "token",
+    "token_file",
+    "data_dir",
+    "file",
+    "name",
+    "level",
+    "min_version",
+    "storage",
+    "ca_root",
+    "eab_key_id",
+    "eab_hmac_key",
+    "eab_hmac_key_file",
+];
 
 /// Reads `path`, lets the environment (`LIGHTMETER__EDGE__HTTP=…`) override its keys, and validates the result.
 ///

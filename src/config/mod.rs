@@ -1,8 +1,9 @@
 //! Typed, validated configuration. `load` reads a TOML file and the environment into [`Config`]; `schema` says what may
 //! stand in it, with every default; `quality` how its keys on quality add up; `site` what a site must be, `signing` what its URLs are
-//! signed with, `plans` where the plan catalogue comes from; `tls` is `[edge.tls]`; `units` reads sizes
+//! signed with, `plans` where the plan catalogue comes from; `tls` is `[edge.tls]`, `acme` `[edge.tls.acme]`; `units` reads sizes
 //! and durations. A value that passed [`load`] is trusted from there on.
 
+mod acme;
 mod load;
 mod networks;
 mod plans;
@@ -13,6 +14,7 @@ mod site;
 mod tls;
 pub mod units;
 
+pub use acme::{Acme, ChallengeKind, ExternalAccountError};
 pub use load::{ConfigError, from_file, from_origin};
 pub use networks::Networks;
 pub use plans::PlansError;

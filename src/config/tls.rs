@@ -9,6 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    acme::{Acme, ChallengeKind, check_acme},
     schema::{Edge, as_list, one_or_many},
     site::{Refusal, refuse},
 };
@@ -31,6 +32,8 @@ pub struct Tls {
     /// Certificates out of files.
     #[serde(rename = "certificate")]
     pub certificates: Vec<CertificateFiles>,
+    /// Certificates on demand, where they are.
+    pub acme: Option<Acme>,
 }
 
 /// A version of TLS.
@@ -135,8 +138,17 @@ pub(super) fn check_listeners(edge: &Edge) -> Result<(), Refusal> {
     if tls.public_port == Some(0) {
         return refuse("edge.tls.public_port", "must be from 1 to 65535");
     }
-    if !tls.https.is_empty() && tls.certificates.is_empty() {
-        let problem = "there is nothing to show: add [[edge.tls.certificate]] with chain and key";
+    if let Some(acme) = &tls.acme {
+        check_acme(acme)?;
+        if tls.https.is_empty() {
+            return refuse("edge.tls.acme", "there is nowhere to show certificates: add edge.tls.https");
+        }
+        if edge.http.is_empty() && acme.challenges == [ChallengeKind::Http01] {
+            return refuse("edge.tls.acme.challenges", "http-01 is asked for in the clear: add edge.http");
+        }
+    }
+    if !tls.https.is_empty() && tls.certificates.is_empty() && tls.acme.is_none() {
+        let problem = "there is nothing to show: add [[edge.tls.certificate]] with chain and key, or [edge.tls.acme]";
         return refuse("edge.tls.https", problem);
     }
     for (position, files) in tls.certificates.iter().enumerate() {

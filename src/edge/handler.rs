@@ -23,6 +23,7 @@ use super::{
     vary::Varies,
 };
 use crate::{
+    acme::issuer::Issuer,
     cache::{object::SourceHead, tiers::Cache},
     clock::Clock,
     develop::{Developer, Sources, sizes::Sizes, sources::UrlKind},
@@ -57,6 +58,8 @@ pub struct Edge {
     pub sizes: Sizes,
     /// What certificate authorities are answered.
     pub challenges: Arc<Challenges>,
+    /// What issues certificates on demand, and knows what other nodes answer.
+    pub issuer: Option<Arc<Issuer>>,
     /// The port of https that visitors are sent to.
     pub https_port: u16,
     /// What clients may take.
@@ -142,7 +145,7 @@ async fn serve(
     let host = check::requested_host(&head.uri, &head.headers, head.version)?;
     refuse_loops(edge, &head.headers, &head.method)?;
     check::requested_target(&head.method, &head.uri)?;
-    if let Some(answer) = secure::challenge(edge, &head.method, &head.uri) {
+    if let Some(answer) = secure::challenge(edge, &head.method, &head.uri).await {
         return Ok(answer);
     }
     secure::refuse_other_host(peer, &host)?;

@@ -28,19 +28,26 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The answer to a certificate authority that asks whether a name leads here (RFC 8555, 8.3), where it asks for something
 /// that it was told. Whatever else stands in that place is the origin's.
-pub(super) fn challenge(edge: &Edge, method: &Method, uri: &Uri) -> Option<Answer> {
+pub(super) async fn challenge(edge: &Edge, method: &Method, uri: &Uri) -> Option<Answer> {
     let token = uri.path().strip_prefix(challenge::PATH_PREFIX)?;
     if *method != Method::GET && *method != Method::HEAD {
         return None;
     }
-    let authorization = edge.challenges.authorization(token)?;
+    let authorization = authorization(edge, token).await?;
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(CACHE_CONTROL, NO_STORE);
     headers.insert(CONTENT_LENGTH, authorization.len().into());
-    let body =
-        if *method == Method::HEAD { EdgeBody::empty() } else { EdgeBody::whole(String::from(authorization).into()) };
+    let body = if *method == Method::HEAD { EdgeBody::empty() } else { EdgeBody::whole(authorization.into()) };
     Some(own(StatusCode::OK, headers, body))
+}
+
+/// What an order of this node answers, or of another one that shares its certificates.
+async fn authorization(edge: &Edge, token: &str) -> Option<String> {
+    if let Some(own) = edge.challenges.authorization(token) {
+        return Some(own.into());
+    }
+    edge.issuer.as_ref()?.posted_answer(token).await
 }
 
 /// Whoever secured a connection for one host gets no other over it (RFC 9110, 7.4 and 15.5.20): who looks after the one may

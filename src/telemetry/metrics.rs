@@ -9,6 +9,7 @@ use prometheus::{
 };
 
 use super::{
+    acme::AcmeMetrics,
     billing::{BillingMetrics, MeterReadings},
     outcome::{Delivered, Outcome},
     refusals::Refusals,
@@ -58,6 +59,8 @@ pub struct Metrics {
     pub billing: BillingMetrics,
     /// What concerns TLS.
     pub tls: TlsMetrics,
+    /// What concerns certificates on demand.
+    pub acme: AcmeMetrics,
 }
 
 /// The series of one site.
@@ -173,6 +176,7 @@ impl Metrics {
             refusals: Refusals::new(&registry)?,
             billing: BillingMetrics::new(&registry)?,
             tls: TlsMetrics::new(&registry)?,
+            acme: AcmeMetrics::new(&registry)?,
             registry,
         };
         metrics.register(durations)?;

@@ -17,13 +17,14 @@ use tokio_rustls::{StartHandshake, server::TlsStream};
 
 use super::{
     certificate::Certificate,
-    challenge::{self, Challenges},
+    challenge::{self, Answered, Challenges},
     hello::{self, Wish, normalized},
     provider,
     shelf::Shelf,
     ticketer,
 };
 use crate::{
+    acme::issuer::Issuer,
     clock::Clock,
     config::TlsVersion,
     telemetry::tls::{HandshakeResult, TlsMetrics},
@@ -40,6 +41,7 @@ const MAX_SESSIONS: usize = 4_096;
 pub struct Acceptor {
     shelf: Arc<Shelf>,
     challenges: Arc<Challenges>,
+    issuer: Option<Arc<Issuer>>,
     /// For visitors.
     visits: Arc<ServerConfig>,
     /// For certificate authorities.
@@ -66,13 +68,14 @@ pub struct Greeted<S> {
 }
 
 impl Acceptor {
-    /// An acceptor of what stands on `shelf`.
+    /// An acceptor of what stands on `shelf`, and of what `issuer` brings there when it is asked for.
     ///
     /// # Errors
     /// Where the system has no randomness to give, or the provider cannot do these versions.
     pub fn new(
         shelf: Arc<Shelf>,
         challenges: Arc<Challenges>,
+        issuer: Option<Arc<Issuer>>,
         min_version: TlsVersion,
         patience: Duration,
         clock: Clock,
@@ -85,7 +88,7 @@ impl Acceptor {
         let mut challenged = server_config(TlsVersion::Tls12, Arc::new(Challenged(Arc::clone(&challenges))))?;
         challenged.alpn_protocols = vec![challenge::ALPN.to_vec()];
         let (visits, challenged) = (Arc::new(visits), Arc::new(challenged));
-        Ok(Self { shelf, challenges, visits, challenged, patience, clock })
+        Ok(Self { shelf, challenges, issuer, visits, challenged, patience, clock })
     }
 
     /// Reads what a client begins with. Nothing if it begins with something else, or with nothing for too long.
@@ -110,9 +113,10 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let Greeted { accepted, mut stream } = greeted;
-        let (config, server_name) = match self.answer(Wish::of(&accepted.client_hello())).await {
-            Answer::Visit(server_name) => (&self.visits, server_name),
-            Answer::Challenge => (&self.challenged, None),
+        // What is shown is shown until the handshake is over.
+        let (config, server_name, _shown) = match self.answer(Wish::of(&accepted.client_hello())).await {
+            Answer::Visit(server_name) => (&self.visits, server_name, None),
+            Answer::Challenge(shown) => (&self.challenged, None, shown),
             Answer::Refusal(why) => {
                 metrics.observe(HandshakeResult::UnknownName);
                 // It is no more than a few bytes: they are taken, or the client is no matter.
@@ -150,8 +154,8 @@ impl Acceptor {
         match wish {
             Wish::Name(name) if self.certificate(&name).await.is_some() => Answer::Visit(Some(name)),
             Wish::AnyName if self.shelf.default_certificate().is_some() => Answer::Visit(None),
-            Wish::Challenge(name) if self.challenges.certificate(&name).is_some() => Answer::Challenge,
-            Wish::Name(_) | Wish::Challenge(_) => Answer::Refusal(AlertDescription::UnrecognisedName),
+            Wish::Challenge(name) => self.challenge(&name).await,
+            Wish::Name(_) => Answer::Refusal(AlertDescription::UnrecognisedName),
             // Who needs a name says so with this one (RFC 8446, 9.2).
             Wish::AnyName => Answer::Refusal(AlertDescription::MissingExtension),
         }
@@ -159,16 +163,37 @@ impl Acceptor {
 
     /// The certificate for a name. What has to be waited for is waited for here: the handshake goes on behind it, and finds
     /// the certificate on the shelf.
-    #[expect(clippy::unused_async, reason = "a certificate may have to be waited for")]
     async fn certificate(&self, name: &str) -> Option<Arc<Certificate>> {
-        self.shelf.find(name, self.clock.now())
+        let now = self.clock.now();
+        let found = self.shelf.find(name, now);
+        let Some(issuer) = &self.issuer else { return found };
+        if found.as_ref().is_some_and(|found| found.is_valid_at(now)) {
+            return found;
+        }
+        // One that has expired is shown where there is no other: what becomes of that is the client's to say.
+        issuer.obtain(name).await.ok().or(found)
+    }
+
+    /// What a certificate authority gets: what an order of this node shows, or of another one.
+    async fn challenge(&self, name: &str) -> Answer {
+        if self.challenges.certificate(name).is_some() {
+            return Answer::Challenge(None);
+        }
+        let posted = match &self.issuer {
+            Some(issuer) => issuer.posted_proof(name).await,
+            None => None,
+        };
+        match posted.map(|posted| self.challenges.show(name, posted)) {
+            Some(Ok(shown)) => Answer::Challenge(Some(shown)),
+            Some(Err(_)) | None => Answer::Refusal(AlertDescription::UnrecognisedName),
+        }
     }
 }
 
 /// What a client gets.
 enum Answer {
     Visit(Option<Box<str>>),
-    Challenge,
+    Challenge(Option<Answered>),
     Refusal(AlertDescription),
 }
 
@@ -240,7 +265,7 @@ mod tests {
             let (shelf, challenges) = (Arc::new(Shelf::default()), Arc::new(Challenges::default()));
             shelf.set_files(certificates);
             let (version, clock) = (TlsVersion::Tls12, Clock::standing_at(NOW));
-            let acceptor = Acceptor::new(shelf, Arc::clone(&challenges), version, patience, clock).unwrap();
+            let acceptor = Acceptor::new(shelf, Arc::clone(&challenges), None, version, patience, clock).unwrap();
             Self { acceptor: Arc::new(acceptor), challenges, metrics: Arc::new(Metrics::new().unwrap()) }
         }
 
