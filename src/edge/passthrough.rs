@@ -80,7 +80,7 @@ async fn invalidate(edge: &Edge, visit: &Visit<'_>, url: &Url, response: &Origin
     let (site, scope) = (visit.site, &visit.site.scope);
     // The origin is told by which name it was asked, and may use that one or its own.
     let path = visit.uri.path_and_query().map_or("/", |path| path.as_str());
-    let public = Url::parse(&format!("http://{}{path}", visit.host)).ok();
+    let public = Url::parse(&format!("{}://{}{path}", visit.peer.scheme().name(), visit.host)).ok();
     let of = |target: &Url| invalidated(visit.method, target, response.status, &response.headers);
     let own = of(url).into_iter().filter(|changed| site.is_on_origin(changed));
     let named = public.iter().flat_map(of).filter_map(|changed| {
@@ -117,7 +117,7 @@ pub(super) async fn send(
     let headers = forwarded_fields(visit);
     let forward = |body| edge.origins.forward(&visit.site.rules, visit.method.clone(), url, headers, body);
     let Some(mut upload) = body else { return Ok(forward(None).await?) };
-    let late = upload.late();
+    let (late, broken) = (upload.late(), upload.broken());
     let sent = match upload.begin(&edge.limits.uploads).await {
         Ok(()) => forward(Some(reqwest::Body::wrap(upload))).await.map_err(Problem::from),
         Err(error) => Err(error.into()),
@@ -127,7 +127,10 @@ pub(super) async fn send(
         edge.metrics.refusals.of(Refused::SlowBody).inc();
         return Err(UploadError::TooSlow.into());
     }
-    sent
+    match sent {
+        Err(Problem::Origin(error)) if broken.is_set() => Err(UploadError::Broken(error.into()).into()),
+        sent => sent,
+    }
 }
 
 /// The visitor's fields, and where he comes from.

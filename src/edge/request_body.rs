@@ -59,14 +59,15 @@ pub struct Upload {
     ahead: BytesMut,
     trailers: Option<HeaderMap>,
     memory: Option<OwnedSemaphorePermit>,
-    is_late: Late,
+    is_late: Happened,
+    is_broken: Happened,
 }
 
-/// Whether a body came too slowly, for who waits for what it was sent for.
+/// Whether something befell a body, for who waits for what it was sent for.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Late(Arc<AtomicBool>);
+pub(super) struct Happened(Arc<AtomicBool>);
 
-impl Late {
+impl Happened {
     pub(super) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -88,12 +89,19 @@ impl Upload {
             ahead: BytesMut::new(),
             trailers: None,
             memory: None,
-            is_late: Late::default(),
+            is_late: Happened::default(),
+            is_broken: Happened::default(),
         }
     }
 
-    pub(super) fn late(&self) -> Late {
+    /// Whether it comes too slowly.
+    pub(super) fn late(&self) -> Happened {
         self.is_late.clone()
+    }
+
+    /// Whether it breaks off, or what comes is no body.
+    pub(super) fn broken(&self) -> Happened {
+        self.is_broken.clone()
     }
 
     /// Reads the first part, or all of it if it is short, and of a body of unknown length what comes first. Where `memory` is
@@ -126,6 +134,9 @@ impl Upload {
         }
         if let Poll::Ready(frame) = self.incoming.as_mut().poll_frame(context) {
             let len = frame.iter().flatten().filter_map(Frame::data_ref).map(Bytes::len).sum();
+            if matches!(frame, Some(Err(_))) {
+                self.is_broken.0.store(true, Ordering::Relaxed);
+            }
             self.pace.moved(len, if frame.is_none() { Moved::All } else { Moved::Part });
             return Poll::Ready(frame);
         }
