@@ -12,11 +12,11 @@ pub mod shelf;
 use std::sync::{Arc, LazyLock};
 
 use rustls::{
-    crypto::{CryptoProvider, ring},
+    crypto::{CryptoProvider, aws_lc_rs},
     server::ProducesTickets,
 };
 
-static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
+static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
 
 /// Who does the cryptography: the one place that says so.
 #[must_use]
@@ -27,7 +27,7 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// What encrypts session tickets: with keys that are in no file and change every six hours, so that what was recorded is safe
 /// from who gets at this machine later.
 fn ticketer() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
-    ring::Ticketer::new()
+    aws_lc_rs::Ticketer::new()
 }
 
 /// Makes it that of all clients of this process too. Whoever embeds the library may have chosen another one before: that one

@@ -33,7 +33,7 @@ pub(crate) fn new_client_h2() -> Client {
 pub(super) fn builder() -> ClientBuilder {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     });
     Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy()
 }
