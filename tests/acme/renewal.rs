@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+use x509_parser::{certificate::Validity, parse_x509_certificate};
+
 use crate::{
     authority::Manner,
     harness::wait::DEADLINE,
@@ -18,10 +21,16 @@ async fn a_short_lived_certificate_is_renewed_while_visitors_come_and_none_of_th
     while seen.len() < 3 {
         let shown = world.visit_trusting(NAME, &roots).await.unwrap();
         if !seen.contains(&shown) {
+            let (before, after) = (validity(&seen[seen.len() - 1]), validity(&shown));
+            assert!(after.not_before < before.not_after, "the visitor waited for it: the one before had expired");
             seen.push(shown);
         }
         assert!(started.elapsed() < DEADLINE, "no renewal came");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(world.authority.orders() >= 3);
+}
+
+fn validity(certificate: &CertificateDer<'_>) -> Validity {
+    parse_x509_certificate(certificate).unwrap().1.validity().clone()
 }
