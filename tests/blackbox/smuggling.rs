@@ -233,6 +233,8 @@ impl World {
             [] => Nothing,
             [status] => Ends(status),
             [status, 200] if all.ends_with("the next") && asked == 1 => Goes(status),
+            // The origin answers without reading bodies, and closes: the connection to it may be gone when it is used again.
+            [status, 502] if all.contains("the origin gave no answer") && asked == 0 => Goes(status),
             _ => panic!("{request:?} by {by:?} gave {all}"),
         };
         assert!(matches!(then, Goes(_)) || asked == 0, "{request:?} by {by:?} smuggled a request to the origin");
