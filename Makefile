@@ -7,7 +7,7 @@ TOOLS += nasm:nasm
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test acme api-test golden corpora conformance abuse sandbox fuzz build release bench cache-scale throughput peers tls-bench fmt lint clean
+.PHONY: help deps demo test acme api-test golden corpora conformance abuse sandbox hostile fuzz build release bench cache-scale throughput peers tls-bench fmt lint clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -44,6 +44,9 @@ sandbox: build ## hold the systemd unit against the system calls that are made (
 
 abuse: build ## load and attack the running server: h2load, wrk, slowhttptest (apt-get, python3)
 	tests/abuse/run.sh
+
+hostile: deps ## a hostile day among ordinary visitors, HOSTILE_SECONDS (600) long
+	HOSTILE_SECONDS=$${HOSTILE_SECONDS:-600} cargo test --locked --test blackbox -- hostile:: --nocapture
 
 fuzz: deps ## fuzz the reading of pictures, options and fields, a minute each (FUZZ_SECONDS; installs cargo-fuzz)
 	fuzz/run.sh

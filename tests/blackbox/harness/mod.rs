@@ -2,7 +2,7 @@
 //! server behind it, `request`, `raw` and `frames` are its clients, `tls` makes certificates, `api` asks the
 //! operator's side, `decode` and `av1` look at what it delivers with decoders of their
 //! own, `pictures` are what it is given, `disk` is what it left on disk, `wait` polls with a deadline. `still` is an origin
-//! and an edge whose time stands, `wire` an origin that writes bytes as they are.
+//! and an edge whose time stands, `namespace` is a network of the test's own, `wire` an origin that writes bytes as they are.
 
 pub(crate) mod api;
 pub(crate) mod av1;
@@ -10,6 +10,7 @@ pub(crate) mod decode;
 pub(crate) mod disk;
 pub(crate) mod edge;
 pub(crate) mod frames;
+pub(crate) mod namespace;
 pub(crate) mod origin;
 pub(crate) mod pictures;
 pub(crate) mod ports;

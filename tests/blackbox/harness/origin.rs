@@ -63,7 +63,12 @@ pub(crate) struct Origin {
 impl Origin {
     /// Starts with no answers: 404 everywhere.
     pub(crate) async fn start() -> Self {
-        let mut origin = Self { address: free_address(), state: Arc::default(), serving: None };
+        Self::start_at(free_address()).await
+    }
+
+    /// Likewise, at an address.
+    pub(crate) async fn start_at(address: SocketAddr) -> Self {
+        let mut origin = Self { address, state: Arc::default(), serving: None };
         origin.resume().await;
         origin
     }
