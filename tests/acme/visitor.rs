@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use rustls::{
     ClientConfig, RootCertStore,
-    crypto::ring,
+    crypto::aws_lc_rs,
     pki_types::{CertificateDer, ServerName},
 };
 use tokio::{
@@ -39,7 +39,7 @@ pub(crate) async fn shake_hands(
     name: &str,
     roots: &RootCertStore,
 ) -> Result<(TlsStream<TcpStream>, CertificateDer<'static>), String> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = config.with_root_certificates(roots.clone()).with_no_client_auth();
     let name = ServerName::try_from(name.to_owned()).unwrap();
