@@ -245,7 +245,8 @@ async fn after_a_hostile_day_all_is_as_it_was_and_the_ledger_is_exact() {
     let allowed = before + ALLOWED_MIB;
     until("memory is back", async || edge.resident_mib() <= allowed).await;
 
-    let (delivered, expected) = (delivered.borrow(), cost(&delivered.borrow()));
+    let delivered = delivered.into_inner();
+    let expected = cost(&delivered);
     println!("{} variants delivered, {expected} credits; {before} MiB, then {}", delivered.len(), edge.resident_mib());
     until("all charges are in the ledger", async || edge.credits("acme").await <= 100.0 - expected).await;
     assert_eq!(edge.credits("acme").await, 100.0 - expected, "{delivered:?}");
