@@ -303,13 +303,16 @@ impl Issuer {
         Ok(Brought { certificate: issued.certificate, ordered_at: Some(self.around.clock.now()) })
     }
 
-    /// The store's certificate, if it is not due to be renewed.
+    /// The store's certificate, if it is not due to be renewed, and not the one that is held already: that one is here
+    /// because it is due, by its own jitter.
     async fn stored(&self, name: &DnsName) -> Result<Option<Certificate>, BlockingError> {
         let (store, kept) = (Arc::clone(&self.store), name.clone());
         let found = blocking::run(move || store.certificate(&kept)).await?;
         let now = self.around.clock.now();
         // Nodes draw different jitters: what one has renewed early is not due by the other's.
-        Ok(found.filter(|found| now < validity_of(found).renew_at(0)))
+        let held_until = self.table().validity(name).map(|held| held.not_after);
+        let is_news = |found: &Certificate| held_until.is_none_or(|held| held < found.not_after);
+        Ok(found.filter(|found| is_news(found) && now < validity_of(found).renew_at(0)))
     }
 
     async fn ask_if_needed(&self, name: &DnsName) -> Result<(), NotObtained> {
@@ -368,11 +371,9 @@ impl Issuer {
     /// Begins to renew what is due.
     fn renew(self: &Arc<Self>) {
         let now = self.around.clock.now();
-        let due = self.table().due(now, MAX_RENEWALS);
+        let is_ours = |name: &DnsName| !self.around.shelf.is_covered_by_files(name.as_str(), now);
+        let due = self.table().due(now, MAX_RENEWALS, is_ours);
         for name in due {
-            if self.around.shelf.is_covered_by_files(name.as_str(), now) {
-                continue;
-            }
             let Ok(turn) = Arc::clone(&self.renewing).try_acquire_owned() else { return };
             if let Err(why) = self.begin(&name, turn) {
                 tracing::debug!(%name, %why, "a renewal waits");

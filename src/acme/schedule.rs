@@ -13,8 +13,9 @@ const RENEWAL_PART: u64 = 3;
 const JITTER_PART: u64 = 30;
 
 /// How long is waited after one failure, after two in a row, and so on; the last one repeats. Weighted to the front: a fault
-/// of the moment has passed at the second attempt, anything else takes people or DNS some time. The CA's own limits are kept
-/// (five failed validations of a name an hour, say).
+/// of the moment has passed at the second attempt, anything else takes people or DNS some time.
+/// A CA's own limits (five failed validations of a name an hour, say) may be met before; then it refuses, and that is a
+/// failure like any other.
 const WAITS_MINUTES: [u64; 12] = [1, 2, 2, 5, 10, 20, 20, 30, 30, 60, 180, 360];
 
 /// How long a certificate is valid, and until when.

@@ -141,11 +141,15 @@ impl Table {
         }
     }
 
-    /// Names whose certificates are to be renewed now, those first that expire first, `at_most` so many.
+    /// Names whose certificates are to be renewed now, those first that expire first, `at_most` so many; of those `is_ours`
+    /// only, so that others do not stand before them for ever.
     #[must_use]
-    pub fn due(&self, now: UnixSeconds, at_most: usize) -> Vec<DnsName> {
+    pub fn due(&self, now: UnixSeconds, at_most: usize, is_ours: impl Fn(&DnsName) -> bool) -> Vec<DnsName> {
         let is_due = |name: &DnsName, held: &Held| {
-            held.renew_at <= now && !self.under_way.contains_key(name) && self.may_try(name, now).is_ok()
+            held.renew_at <= now
+                && is_ours(name)
+                && !self.under_way.contains_key(name)
+                && self.may_try(name, now).is_ok()
         };
         let mut due: Vec<_> = self.held.iter().filter(|(name, held)| is_due(name, held)).collect();
         due.sort_unstable_by_key(|(_, held)| held.validity.not_after);
@@ -164,6 +168,12 @@ impl Table {
         self.held.contains_key(name)
     }
 
+    /// For how long the certificate of a name is valid, if one is held.
+    #[must_use]
+    pub fn validity(&self, name: &DnsName) -> Option<Validity> {
+        self.held.get(name).map(|held| held.validity)
+    }
+
     /// How many certificates are held.
     #[must_use]
     pub fn held(&self) -> usize {
@@ -177,6 +187,10 @@ mod tests {
 
     fn dns(name: &str) -> DnsName {
         DnsName::parse(name).unwrap()
+    }
+
+    fn all(_: &DnsName) -> bool {
+        true
     }
 
     const NOW: UnixSeconds = UnixSeconds(10_000_000);
@@ -231,9 +245,11 @@ mod tests {
         table.hold(&dns("a.example"), Validity { not_after: UnixSeconds(NOW.0 + 5), ..validity(0) }, None, 0);
         table.fail(&dns("resting.example"), NOW);
         table.join(&dns("busy.example")).unwrap();
-        assert_eq!(table.due(NOW, 9), [dns("a.example"), dns("b.example")]);
-        assert_eq!(table.due(NOW, 1), [dns("a.example")]);
-        assert_eq!(table.due(UnixSeconds(NOW.0 + 60), 9).len(), 4);
+        assert_eq!(table.due(NOW, 9, all), [dns("a.example"), dns("b.example")]);
+        assert_eq!(table.due(NOW, 1, all), [dns("a.example")]);
+        let is_ours = |name: &DnsName| *name != dns("a.example");
+        assert_eq!(table.due(NOW, 1, is_ours), [dns("b.example")], "what is not ours stands before it");
+        assert_eq!(table.due(UnixSeconds(NOW.0 + 60), 9, all).len(), 4);
     }
 
     #[test]
@@ -242,8 +258,8 @@ mod tests {
         table.hold(&name, validity(0), Some(NOW), 0);
         let until = UnixSeconds(NOW.0 + 300_000);
         assert_eq!(table.may_try(&name, NOW), Err(NotObtained::Rests { until }));
-        assert_eq!(table.due(NOW, 9), []);
-        assert_eq!(table.due(until, 9), [name]);
+        assert_eq!(table.due(NOW, 9, all), []);
+        assert_eq!(table.due(until, 9, all), [name]);
     }
 
     #[test]
@@ -251,7 +267,7 @@ mod tests {
         let (mut table, name) = (Table::default(), dns("a.example"));
         table.hold(&name, validity(0), None, 0);
         table.disallow(&name, NOW);
-        assert!(table.holds(&name) && table.due(NOW, 9).is_empty());
+        assert!(table.holds(&name) && table.due(NOW, 9, all).is_empty());
         table.disallow(&name, UnixSeconds(NOW.0 + 3_000_001));
         assert!(!table.holds(&name));
         table.disallow(&dns("other.example"), NOW);

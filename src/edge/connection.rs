@@ -6,7 +6,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -60,8 +60,9 @@ const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 const MAX_STREAMS_TAKEN_BACK: usize = 32;
 const MAX_STREAMS_RESET: usize = 1024;
 
-/// How long a client has to answer a ping on HTTP/2.
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a client has to answer a ping on HTTP/2. The ping stands behind some 150 KB that are on their way already: of a
+/// slow client that takes all of `edge.write_timeout` for its 32 KiB, that is long.
+const PING_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long an idle connection has to close once it was told to.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -132,9 +133,10 @@ impl Connection {
         let Self { rules, mut drain } = self;
         let client = peer.address;
         let (framing, requests) = Framing::new();
-        let stream = WatchedIo::new(stream, rules.write_timeout, framing);
+        let written = Arc::new(AtomicU64::new(0));
+        let stream = WatchedIo::new(stream, rules.write_timeout, framing, Arc::clone(&written));
         let stalled = rules.edge.metrics.refusals.of(Refused::StalledStream).clone();
-        let streams = Streams::new(rules.stream_times, stalled);
+        let streams = Streams::new(rules.stream_times, stalled, written);
         let visitor = Arc::new(Visitor::new(Arc::clone(&rules), peer, requests));
         let service = service_fn({
             let visitor = Arc::clone(&visitor);

@@ -215,7 +215,7 @@ fn image_wanted<'a>(visit: &Visit<'a>) -> Result<Asked<'a>, Problem> {
     })
 }
 
-pub(super) fn is_readable(method: &Method) -> bool {
+fn is_readable(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 

@@ -50,6 +50,9 @@ impl Buf for Piece {
         self.bytes.advance(count);
         if self.bytes.is_empty() {
             self.taken();
+        } else if let Some((handover, _)) = &self.held {
+            // Frame by frame: a stream of HTTP/2 among many is seen to go on before a whole piece is through.
+            handover.body.wake();
         }
     }
 

@@ -4,14 +4,11 @@ use std::borrow::Cow;
 
 use http::{Uri, uri::PathAndQuery};
 
-use super::{
-    handler::{Visit, is_readable},
-    problem::Problem,
-};
+use super::{handler::Visit, problem::Problem};
 use crate::{
     http::time::UnixSeconds,
     request::{
-        signature::{self, Asks, Signing, UrlRefused},
+        signature::{self, Signing, UrlRefused},
         target::asks,
     },
 };
@@ -33,7 +30,8 @@ pub(super) fn admit<'u>(visit: &Visit<'u>) -> Result<Admitted<'u>, Problem> {
     if site.signing == Signing::Off {
         return Ok(as_it_is);
     }
-    let asks = if is_readable(visit.method) { asks(uri.path(), uri.query(), &site.presets) } else { Asks::Other };
+    // Whatever the method: some origins answer a POST to a file with the file.
+    let asks = asks(uri.path(), uri.query(), &site.presets);
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let Some(verified) = signature::verify(site.signing, &site.keys, &site.id, (target, asks), visit.now)? else {
         return Ok(as_it_is);

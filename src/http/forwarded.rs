@@ -43,11 +43,20 @@ pub fn claimed_client(headers: &HeaderMap, peer: IpAddr, is_trusted: impl Fn(IpA
     let standard = headers.contains_key(FORWARDED).then(|| by_forwarded(headers, peer, &is_trusted));
     let usual = headers.contains_key(&X_FORWARDED_FOR).then(|| by_x_forwarded_for(headers, peer, &is_trusted));
     match (standard, usual) {
-        (Some(Ok(one)), Some(Ok(other))) => (one.address == other.address).then_some(one),
+        (Some(Ok(one)), Some(Ok(other))) => both(one, other),
         (Some(Ok(claim)), None) | (None, Some(Ok(claim))) => Some(claim),
         (None, None) => scheme_alone(headers, peer),
         (Some(Err(Malformed)), _) | (_, Some(Err(Malformed))) => None,
     }
+}
+
+/// What two fields say together. A scheme that only one of them names is the client's; two that differ are nobody's.
+fn both(one: Claim, other: Claim) -> Option<Claim> {
+    let agree = match (one.scheme, other.scheme) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
+    };
+    (one.address == other.address && agree).then_some(Claim { scheme: one.scheme.or(other.scheme), ..one })
 }
 
 fn by_forwarded(headers: &HeaderMap, peer: IpAddr, is_trusted: impl Fn(IpAddr) -> bool) -> Result<Claim, Malformed> {

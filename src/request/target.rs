@@ -95,7 +95,8 @@ pub fn asks(path: &str, query: Option<&str>, presets: &Presets) -> Asks {
     if path.starts_with(PREFIX) {
         return Asks::Options;
     }
-    if !has_image_extension(path) {
+    // Decoded: the origin takes `/a.jp%67` for `/a.jpg`.
+    if !has_image_extension(&percent_encoding::percent_decode_str(path).decode_utf8_lossy()) {
         return Asks::Other;
     }
     let mut pairs = query.into_iter().flat_map(|query| query.split('&'));

@@ -16,6 +16,9 @@ use std::{
 use prometheus::IntCounter;
 use tokio::time::{Sleep, sleep, sleep_until};
 
+/// What is written on an idle connection in the time after which it is closed: pings, and what TLS adds to them.
+const IDLE_BYTES: u64 = 1024;
+
 /// How long a stream may take.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::edge) struct StreamTimes {
@@ -34,25 +37,34 @@ struct State {
     times: StreamTimes,
     begun: AtomicU64,
     ended: AtomicU64,
+    /// Bytes written to the connection.
+    written: Arc<AtomicU64>,
     stalled: IntCounter,
 }
 
 impl Streams {
-    /// None yet; `stalled` counts those that are reset because they took too long.
-    pub(in crate::edge) fn new(times: StreamTimes, stalled: IntCounter) -> Self {
-        Self(Arc::new(State { times, begun: AtomicU64::new(0), ended: AtomicU64::new(0), stalled }))
+    /// None yet; `stalled` counts those that are reset because they took too long, `written` is what the connection has
+    /// been written.
+    pub(in crate::edge) fn new(times: StreamTimes, stalled: IntCounter, written: Arc<AtomicU64>) -> Self {
+        Self(Arc::new(State { times, begun: AtomicU64::new(0), ended: AtomicU64::new(0), written, stalled }))
     }
 
-    /// Waits until there was no stream for at least `span`, and at the most twice that.
+    /// Waits until there was no stream for at least `span`, and at the most twice that. What streams left behind to be sent
+    /// when they ended counts as one, as long as it goes.
     pub(in crate::edge) async fn are_idle_for(&self, span: Duration) {
         loop {
-            let before = self.counts();
+            let (before, written_before) = (self.counts(), self.written());
             sleep(span).await;
             let (begun, ended) = self.counts();
-            if begun == ended && (begun, ended) == before {
+            let has_sent = self.written() - written_before > IDLE_BYTES;
+            if begun == ended && (begun, ended) == before && !has_sent {
                 return;
             }
         }
+    }
+
+    fn written(&self) -> u64 {
+        self.0.written.load(Ordering::Relaxed)
     }
 
     fn counts(&self) -> (u64, u64) {
@@ -160,7 +172,7 @@ mod tests {
 
     fn streams(still: Duration, whole: Duration) -> (Streams, IntCounter) {
         let stalled = IntCounter::new("stalled", "stalled").unwrap();
-        (Streams::new(StreamTimes { still, whole }, stalled.clone()), stalled)
+        (Streams::new(StreamTimes { still, whole }, stalled.clone(), Arc::default()), stalled)
     }
 
     /// Runs until `sender`'s other side, which the stream holds, is dropped.

@@ -4,6 +4,10 @@
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -29,12 +33,14 @@ pub(in crate::edge) struct WatchedIo<S> {
     /// Rings when the other side is too late; made at the first wait.
     alarm: Option<Pin<Box<Sleep>>>,
     framing: Framing,
+    /// Bytes that were written, for whoever wants to know whether they still are.
+    written: Arc<AtomicU64>,
 }
 
 impl<S> WatchedIo<S> {
-    /// `stream`, whose other side must take what is written within `span`.
-    pub(in crate::edge) fn new(stream: S, span: Duration, framing: Framing) -> Self {
-        Self { stream, pace: Pace::new(LEAST_TAKEN, span), alarm: None, framing }
+    /// `stream`, whose other side must take what is written within `span`; counts in `written`.
+    pub(in crate::edge) fn new(stream: S, span: Duration, framing: Framing, written: Arc<AtomicU64>) -> Self {
+        Self { stream, pace: Pace::new(LEAST_TAKEN, span), alarm: None, framing, written }
     }
 
     /// Notes what a write came to, of `len` bytes; fails where it has waited for too long.
@@ -46,6 +52,7 @@ impl<S> WatchedIo<S> {
     ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(result) = written {
             if let Ok(count) = result {
+                self.written.fetch_add(count as u64, Ordering::Relaxed);
                 self.pace.moved(count, if count == len { Moved::All } else { Moved::Part });
             }
             return Poll::Ready(result);
