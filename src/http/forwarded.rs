@@ -208,6 +208,17 @@ mod tests {
     }
 
     #[test]
+    fn a_scheme_is_the_one_that_either_field_names_unless_they_disagree() {
+        use Scheme::Https;
+        let both = |forwarded: &str, proto: &str| {
+            claimed(&[("forwarded", forwarded), ("x-forwarded-for", "192.0.2.1"), ("x-forwarded-proto", proto)])
+        };
+        assert_eq!(both("for=192.0.2.1", "https"), claim("192.0.2.1", Https));
+        assert_eq!(both("for=192.0.2.1;proto=https", "https"), claim("192.0.2.1", Https));
+        assert_eq!(both("for=192.0.2.1;proto=https", "http"), None);
+    }
+
+    #[test]
     fn forwarded_is_read_from_its_end_to_the_first_address_not_trusted() {
         use Scheme::{Http, Https};
         for (field, expected) in [

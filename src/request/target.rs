@@ -340,4 +340,15 @@ mod tests {
             let _ = parse(&format!("/lm{path}"), query.as_deref(), &Presets::default());
         }
     }
+
+    #[test]
+    fn an_image_is_asked_for_in_any_spelling_of_its_extension() {
+        let asked = |path| asks(path, None, &Presets::default());
+        for path in ["/a.jpg", "/a.JPG", "/a.jp%67", "/a%2ejpg", "/a.%6A%70%67", "/b%2Fa.jpg", "/b%2fa.jp%67"] {
+            assert_eq!(asked(path), Asks::Image, "{path}");
+        }
+        for path in ["/", "/a.html", "/a.jpg/b", "/a.jp%2567"] {
+            assert_eq!(asked(path), Asks::Other, "{path}");
+        }
+    }
 }

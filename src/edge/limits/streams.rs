@@ -53,24 +53,35 @@ impl Streams {
     /// when they ended counts as one, as long as it goes.
     pub(in crate::edge) async fn are_idle_for(&self, span: Duration) {
         loop {
-            let (before, written_before) = (self.counts(), self.written());
+            let before = self.seen();
             sleep(span).await;
-            let (begun, ended) = self.counts();
-            let has_sent = self.written() - written_before > IDLE_BYTES;
-            if begun == ended && (begun, ended) == before && !has_sent {
+            if self.seen().was_idle_since(before) {
                 return;
             }
         }
     }
 
-    fn written(&self) -> u64 {
-        self.0.written.load(Ordering::Relaxed)
-    }
-
-    fn counts(&self) -> (u64, u64) {
+    fn seen(&self) -> Seen {
+        let state = &self.0;
         // Those that ended first: what begins meanwhile is never taken for ended.
-        let ended = self.0.ended.load(Ordering::SeqCst);
-        (self.0.begun.load(Ordering::SeqCst), ended)
+        let ended = state.ended.load(Ordering::SeqCst);
+        let begun = state.begun.load(Ordering::SeqCst);
+        Seen { begun, ended, written: state.written.load(Ordering::Relaxed) }
+    }
+}
+
+/// What a connection has come to at some moment.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    begun: u64,
+    ended: u64,
+    written: u64,
+}
+
+impl Seen {
+    fn was_idle_since(self, before: Self) -> bool {
+        let has_no_stream = self.begun == self.ended && self.begun == before.begun && before.begun == before.ended;
+        has_no_stream && self.written - before.written <= IDLE_BYTES
     }
 }
 
@@ -216,6 +227,22 @@ mod tests {
         assert_eq!(watch.too_late(), start + LONG * 2);
         watch.went_on = start + LONG * 10;
         assert_eq!(watch.too_late(), start + LONG * 10);
+    }
+
+    #[test]
+    fn nothing_is_idle_that_has_streams_begins_some_or_sends_what_they_left() {
+        let before = Seen { begun: 5, ended: 5, written: 9_000 };
+        for (now, is_idle) in [
+            (before, true),
+            (Seen { written: 9_100, ..before }, true),
+            (Seen { written: 9_000 + IDLE_BYTES + 1, ..before }, false),
+            (Seen { begun: 6, ..before }, false),
+            (Seen { begun: 6, ended: 6, ..before }, false),
+        ] {
+            assert_eq!(now.was_idle_since(before), is_idle, "{now:?}");
+        }
+        let busy = Seen { ended: 4, ..before };
+        assert!(!busy.was_idle_since(busy));
     }
 
     #[tokio::test]
