@@ -256,6 +256,8 @@ async fn a_large_response_streams_while_it_is_stored_and_survives_a_restart() {
     let mut raw = Raw::send(edge.http, &head).await;
     raw.read_until(|bytes| bytes.len() > first.len()).await;
     gate.open();
+    // To its end: who takes nothing more would hold up the stop.
+    raw.read_until(|bytes| bytes.ends_with(&whole[whole.len() - 100..])).await;
     until_hit(&edge, "/font.woff2").await;
     until("it is on disk", async || !disk::entries_with(&edge.data_dir(), &whole[whole.len() - 100..]).is_empty())
         .await;
