@@ -295,6 +295,12 @@ mod tests {
         from_table(table, "lightmeter.toml", environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
     }
 
+    /// That a file is refused with a message that names the place and the remedy.
+    fn assert_refused(text: &str, place: &str, remedy: &str) {
+        let message = load(text, &[]).unwrap_err().to_string();
+        assert!(message.contains(place) && message.contains(remedy), "{text:?} gave {message:?}");
+    }
+
     const SITE: &str = "[[site]]\nid = 'shop'\nhosts = ['img.shop.example']\norigin = 'https://shop.example'\n";
 
     #[test]
@@ -402,8 +408,7 @@ mod tests {
             ("[images.avif]\nencoder='svt'", "images.avif.encoder: ", "libaom"),
         ];
         for (text, place, remedy) in table {
-            let message = load(text, &[]).unwrap_err().to_string();
-            assert!(message.contains(place) && message.contains(remedy), "{text:?} gave {message:?}");
+            assert_refused(text, place, remedy);
         }
     }
 
@@ -431,8 +436,7 @@ mod tests {
             ("presets_only='yes'", "site[0].presets_only: ", "boolean"),
         ];
         for (text, place, remedy) in table {
-            let message = load(&format!("{SITE}{text}"), &[]).unwrap_err().to_string();
-            assert!(message.contains(place) && message.contains(remedy), "{text:?} gave {message:?}");
+            assert_refused(&format!("{SITE}{text}"), place, remedy);
         }
     }
 

@@ -17,12 +17,12 @@ use futures_util::future::poll_fn;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Sleep, sleep_until},
-};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::limits::pace::{Moved, Pace};
+use super::limits::{
+    alarm::Alarm,
+    pace::{Moved, Pace},
+};
 use crate::coalesce::budget::Budget;
 
 /// How much is read before the origin is asked.
@@ -51,8 +51,8 @@ type Incoming = Pin<Box<dyn Body<Data = Bytes, Error = UploadError> + Send + Syn
 pub struct Upload {
     incoming: Incoming,
     pace: Pace,
-    /// Rings when the client is too late; made at the first wait.
-    alarm: Option<Pin<Box<Sleep>>>,
+    /// Rings when the client is too late.
+    alarm: Alarm,
     /// When the whole request must be through.
     until: Instant,
     /// What came before the origin was asked.
@@ -84,7 +84,7 @@ impl Upload {
         Self {
             incoming: Box::pin(incoming.map_err(|error| UploadError::Broken(error.into()))),
             pace: Pace::new(LEAST_BYTES, span),
-            alarm: None,
+            alarm: Alarm::default(),
             until,
             ahead: BytesMut::new(),
             trailers: None,
@@ -140,12 +140,8 @@ impl Upload {
             self.pace.moved(len, if frame.is_none() { Moved::All } else { Moved::Part });
             return Poll::Ready(frame);
         }
-        let late = self.pace.waits(now).into();
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(late)));
-        if alarm.deadline() != late {
-            alarm.as_mut().reset(late);
-        }
-        ready!(alarm.as_mut().poll(context));
+        let late = self.pace.waits(now);
+        ready!(self.alarm.poll(late, context));
         Poll::Ready(Some(Err(self.is_over(UploadError::TooSlow))))
     }
 

@@ -12,12 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep_until},
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
+    alarm::Alarm,
     framing::Framing,
     pace::{Moved, Pace},
 };
@@ -30,8 +28,8 @@ const LEAST_TAKEN: usize = 32 * 1024;
 pub(in crate::edge) struct WatchedIo<S> {
     stream: S,
     pace: Pace,
-    /// Rings when the other side is too late; made at the first wait.
-    alarm: Option<Pin<Box<Sleep>>>,
+    /// Rings when the other side is too late.
+    alarm: Alarm,
     framing: Framing,
     /// Bytes that were written, for whoever wants to know whether they still are.
     written: Arc<AtomicU64>,
@@ -40,7 +38,7 @@ pub(in crate::edge) struct WatchedIo<S> {
 impl<S> WatchedIo<S> {
     /// `stream`, whose other side must take what is written within `span`; counts in `written`.
     pub(in crate::edge) fn new(stream: S, span: Duration, framing: Framing, written: Arc<AtomicU64>) -> Self {
-        Self { stream, pace: Pace::new(LEAST_TAKEN, span), alarm: None, framing, written }
+        Self { stream, pace: Pace::new(LEAST_TAKEN, span), alarm: Alarm::default(), framing, written }
     }
 
     /// Notes what a write came to, of `len` bytes; fails where it has waited for too long.
@@ -57,12 +55,8 @@ impl<S> WatchedIo<S> {
             }
             return Poll::Ready(result);
         }
-        let late = self.pace.waits(Instant::now()).into();
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(late)));
-        if alarm.deadline() != late {
-            alarm.as_mut().reset(late);
-        }
-        alarm.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        let late = self.pace.waits(Instant::now());
+        self.alarm.poll(late, context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
