@@ -122,7 +122,7 @@ impl App {
             Arc::clone(&cache),
             Arc::clone(&origins),
             Budget::new(passing),
-            origins.limits().max_body_bytes.0.min(passing),
+            origins.limits().max_body_bytes.0,
             clock.clone(),
         );
         let pool = Pool::start(config.images.threads, budget - originals, config.images.max_queue)

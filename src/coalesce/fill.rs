@@ -5,8 +5,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
+use super::budget::Reserved;
 use crate::{
     cache::object::StoredBody,
     image::why_original::WhyOriginal,
@@ -60,7 +61,7 @@ pub struct Whole<H> {
     /// Its bytes.
     pub bytes: Bytes,
     /// Given back when the last holder lets go.
-    pub reserved: Arc<OwnedSemaphorePermit>,
+    pub reserved: Arc<Reserved>,
 }
 
 impl<H> Clone for Whole<H> {
@@ -74,7 +75,7 @@ impl<H> Clone for Whole<H> {
 #[derive(Debug)]
 struct Rest {
     response: Option<OriginResponse>,
-    _reserved: OwnedSemaphorePermit,
+    _reserved: Reserved,
 }
 
 impl<F, H> Fill<F, H> {
@@ -112,7 +113,7 @@ impl<F, H> Fill<F, H> {
     }
 
     /// Ends it because it cannot be held: the first reader who gets there goes on with `response`.
-    pub fn overflow(&self, response: OriginResponse, reserved: OwnedSemaphorePermit, why: WhyOriginal) {
+    pub fn overflow(&self, response: OriginResponse, reserved: Reserved, why: WhyOriginal) {
         *locked(&self.rest) = Some(Rest { response: Some(response), _reserved: reserved });
         self.end(End::NotHeld(why));
     }

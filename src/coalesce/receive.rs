@@ -3,10 +3,8 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::{
-    budget::Budget,
+    budget::Reserved,
     fill::{End, Fill},
 };
 use crate::{
@@ -47,13 +45,12 @@ pub fn first_reservation(response: &OriginResponse, largest: u64) -> u64 {
     response.content_length().unwrap_or(FIRST_BYTES.min(largest))
 }
 
-/// Reads `response` into `fill`, at the most `largest` bytes, reserved in `budget` as they come. What was read beyond what
+/// Reads `response` into `fill`, at the most `largest` bytes, for which `reserved` grows as they come. What was read beyond what
 /// can be held is given back to the response.
 pub async fn receive<F, H>(
     fill: &Fill<F, H>,
     response: &mut OriginResponse,
-    reserved: &mut OwnedSemaphorePermit,
-    budget: &Budget,
+    reserved: &mut Reserved,
     largest: u64,
 ) -> Received {
     let mut hasher = blake3::Hasher::new();
@@ -69,7 +66,7 @@ pub async fn receive<F, H>(
         if received > limit {
             // Only a length that was not announced can be passed: the transport holds the other to its word.
             let wanted = [limit * 2, limit + FIRST_BYTES].map(|len| len.max(received).min(largest));
-            let grown = wanted.into_iter().find(|len| budget.try_grow(reserved, *len));
+            let grown = wanted.into_iter().find(|len| reserved.try_grow(*len));
             let why = if received > largest { WhyOriginal::TooLarge } else { WhyOriginal::Busy };
             let Some(grown) = grown.filter(|len| received <= *len) else {
                 response.unread(vec![piece]);

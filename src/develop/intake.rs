@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     direct::DirectResponse,
@@ -17,6 +17,7 @@ use crate::{
         purge::Stamp,
     },
     coalesce::{
+        budget::Reserved,
         fill::{End, Fill},
         flights::Landing,
         receive::{EndedAnyhow, Received, first_reservation, receive},
@@ -39,7 +40,7 @@ const MEMORY_PATIENCE: Duration = Duration::from_millis(300);
 /// An original that may come in.
 pub(super) struct Admitted {
     facts: SourceFacts,
-    reserved: OwnedSemaphorePermit,
+    reserved: Reserved,
 }
 
 impl Sources {
@@ -63,7 +64,7 @@ impl Sources {
         if needed > self.max_body_bytes {
             return Err(WhyOriginal::TooLarge);
         }
-        let reserved = timeout(MEMORY_PATIENCE, self.buffers.reserve(needed)).await.ok().flatten();
+        let reserved = timeout(MEMORY_PATIENCE, self.buffers.reserve(&spec.site, needed)).await.ok().flatten();
         let reserved = reserved.ok_or(WhyOriginal::Busy)?;
         let asked_at = asked_at(response, self.clock.now());
         Ok(Admitted { facts: facts_of(input, &response.headers, asked_at, &spec.lifetimes), reserved })
@@ -105,8 +106,7 @@ impl Intake<'_> {
         let fill: Arc<SourceFill> = Arc::new(Fill::begin(facts, response.content_length()));
         let _ended = EndedAnyhow(Arc::clone(&fill));
         self.landing.land(Obtained::Filling(Arc::clone(&fill), cost));
-        let (sources, largest) = (self.sources, self.sources.max_body_bytes);
-        match receive(&fill, &mut response, &mut reserved, &sources.buffers, largest).await {
+        match receive(&fill, &mut response, &mut reserved, self.sources.max_body_bytes).await {
             Received::Whole(version) => {
                 // Its place among the requests to origins is free, however long the disk takes.
                 drop(response);
@@ -129,9 +129,9 @@ impl Intake<'_> {
     }
 
     /// Shows it to all, then stores it, then lets go of its memory.
-    async fn keep(self, fill: &Arc<SourceFill>, version: SourceVersion, mut reserved: OwnedSemaphorePermit) {
+    async fn keep(self, fill: &Arc<SourceFill>, version: SourceVersion, mut reserved: Reserved) {
         let Self { sources, spec, known, stamp, landing } = self;
-        sources.buffers.shrink(&mut reserved, fill.capacity());
+        reserved.shrink(fill.capacity());
         let bytes = fill.take_whole();
         let version = version.after(sources.cache.purges().last_hard(spec.name(), &stamp));
         // That the same content could not be developed is still true.

@@ -4,7 +4,6 @@
 use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
-use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
 use super::{
@@ -22,7 +21,7 @@ use crate::{
     },
     clock::Clock,
     coalesce::{
-        budget::Budget,
+        budget::{Budget, Reserved},
         fill::{End, Fill, Whole},
         flights::{Flights, Joined, Landing},
     },
@@ -153,10 +152,11 @@ impl Sources {
         too_large_ttl: Duration,
         clock: Clock,
     ) -> Self {
-        let max_body_bytes = origins.limits().max_body_bytes.0.min(buffer_bytes);
+        let buffers = Budget::new(buffer_bytes);
+        let max_body_bytes = origins.limits().max_body_bytes.0.min(buffers.largest());
         Self {
             cache,
-            buffers: Budget::new(buffer_bytes),
+            buffers,
             max_body_bytes,
             remembered: Remembered::new(),
             clock,
@@ -223,10 +223,10 @@ impl Sources {
         self.cache.remove(key).await;
     }
 
-    /// Reserves memory for a stored original that is read for a codec.
+    /// Reserves memory for a site's stored original that is read for a codec.
     #[must_use]
-    pub fn try_reserve(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
-        self.buffers.try_reserve(bytes)
+    pub fn try_reserve(&self, site: &Arc<str>, bytes: u64) -> Option<Reserved> {
+        self.buffers.try_reserve(site, bytes)
     }
 
     /// Bytes of originals on their way in.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use super::{
     pool::{Admission, NotAdmitted, Pool, Slot},
@@ -21,6 +21,7 @@ use crate::{
     },
     clock::Clock,
     coalesce::{
+        budget::Reserved,
         fill::End,
         flights::{Flights, Joined, Waiting},
     },
@@ -212,7 +213,7 @@ impl Developer {
                 End::Failed(error) => return Err(Developed::Failed(error)),
             },
         };
-        let Some(reserved) = self.sources.try_reserve(head.len) else {
+        let Some(reserved) = self.sources.try_reserve(&spec.site, head.len) else {
             return Err(Developed::Original(WhyOriginal::Busy));
         };
         let bytes = self.read_whole(spec, &head).await.ok_or(Developed::Original(WhyOriginal::Busy))?;
@@ -459,7 +460,7 @@ impl Developer {
     ) -> Result<Picture, ImageError> {
         let (bytes, probe, transform) = (work.source.bytes.clone(), work.probe.clone(), work.job.transform.clone());
         let (format, effort, settings) = (work.format, work.effort, self.settings.clone());
-        let reserved: Arc<OwnedSemaphorePermit> = Arc::clone(&work.source.reserved);
+        let reserved: Arc<Reserved> = Arc::clone(&work.source.reserved);
         let watermark = work.watermark.cloned();
         let Admission { memory, slot } = admission;
         self.metrics.decodes.inc();

@@ -118,7 +118,7 @@ pub(super) async fn send(
     let forward = |body| edge.origins.forward(&visit.site.rules, visit.method.clone(), url, headers, body);
     let Some(mut upload) = body else { return Ok(forward(None).await?) };
     let (late, broken) = (upload.late(), upload.broken());
-    let sent = match upload.begin(&edge.limits.uploads).await {
+    let sent = match upload.begin(&edge.limits.uploads, &visit.site.id).await {
         Ok(()) => forward(Some(reqwest::Body::wrap(upload))).await.map_err(Problem::from),
         Err(error) => Err(error.into()),
     };

@@ -17,13 +17,12 @@ use futures_util::future::poll_fn;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::limits::{
     alarm::Alarm,
     pace::{Moved, Pace},
 };
-use crate::coalesce::budget::Budget;
+use crate::coalesce::budget::{Budget, Reserved};
 
 /// How much is read before the origin is asked.
 const AHEAD_BYTES: usize = 64 * 1024;
@@ -58,7 +57,7 @@ pub struct Upload {
     /// What came before the origin was asked.
     ahead: BytesMut,
     trailers: Option<HeaderMap>,
-    memory: Option<OwnedSemaphorePermit>,
+    memory: Option<Reserved>,
     is_late: Happened,
     is_broken: Happened,
 }
@@ -104,15 +103,15 @@ impl Upload {
         self.is_broken.clone()
     }
 
-    /// Reads the first part, or all of it if it is short, and of a body of unknown length what comes first. Where `memory` is
-    /// used up, less.
+    /// Reads the first part, or all of it if it is short, and of a body of unknown length what comes first. Where `site` may
+    /// have no more of `memory`, less.
     ///
     /// # Errors
     /// [`UploadError`]
-    pub(super) async fn begin(&mut self, memory: &Budget) -> Result<(), UploadError> {
-        self.memory = memory.try_reserve(0);
+    pub(super) async fn begin(&mut self, memory: &Budget, site: &Arc<str>) -> Result<(), UploadError> {
+        self.memory = memory.try_reserve(site, 0);
         let enough = if self.incoming.size_hint().exact().is_some() { AHEAD_BYTES } else { 1 };
-        while self.ahead.len() < enough && self.has_memory(memory) {
+        while self.ahead.len() < enough && self.has_memory() {
             let Some(frame) = poll_fn(|context| self.poll_incoming(context)).await else { break };
             match frame?.into_data() {
                 Ok(bytes) => self.ahead.extend_from_slice(&bytes),
@@ -123,8 +122,8 @@ impl Upload {
     }
 
     /// Whether what came so far may be held.
-    fn has_memory(&mut self, memory: &Budget) -> bool {
-        self.memory.as_mut().is_some_and(|held| memory.try_grow(held, self.ahead.len() as u64))
+    fn has_memory(&mut self) -> bool {
+        self.memory.as_mut().is_some_and(|held| held.try_grow(self.ahead.len() as u64))
     }
 
     fn poll_incoming(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
@@ -226,7 +225,7 @@ mod tests {
     #[tokio::test]
     async fn a_short_body_is_there_whole_before_it_is_sent_on() {
         let mut upload = Upload::new(Full::new(Bytes::from_static(b"short")), SHORT, later(LONG));
-        upload.begin(&Budget::new(1 << 20)).await.unwrap();
+        upload.begin(&Budget::new(1 << 20), &"shop".into()).await.unwrap();
         assert_eq!(upload.size_hint().exact(), Some(5));
         assert!(upload.incoming.is_end_stream());
         assert_eq!(upload.collect().await.unwrap().to_bytes(), "short");
@@ -235,7 +234,7 @@ mod tests {
     #[tokio::test]
     async fn of_a_long_one_only_the_beginning() {
         let mut upload = Upload::new(pieces(vec![vec![1; 40_000]; 3]), LONG, later(LONG));
-        upload.begin(&Budget::new(1 << 20)).await.unwrap();
+        upload.begin(&Budget::new(1 << 20), &"shop".into()).await.unwrap();
         assert_eq!(upload.ahead.len(), 80_000);
     }
 
@@ -243,7 +242,7 @@ mod tests {
     async fn without_memory_no_more_is_read_than_came_at_once() {
         let memory = Budget::new(10_000);
         let mut upload = Upload::new(pieces(vec![vec![1; 20_000]; 3]), LONG, later(LONG));
-        upload.begin(&memory).await.unwrap();
+        upload.begin(&memory, &"shop".into()).await.unwrap();
         assert_eq!(upload.ahead.len(), 20_000);
     }
 
@@ -251,7 +250,7 @@ mod tests {
     async fn what_is_held_is_given_back_when_it_is_sent_on() {
         let memory = Budget::new(100_000);
         let mut upload = Upload::new(pieces(vec![vec![1; 20_000]; 4]), LONG, later(LONG));
-        upload.begin(&memory).await.unwrap();
+        upload.begin(&memory, &"shop".into()).await.unwrap();
         assert!(memory.in_use() >= 60_000, "{}", memory.in_use());
         let frame = upload.frame().await.unwrap().unwrap();
         assert_eq!((frame.into_data().unwrap().len(), memory.in_use()), (80_000, 0));
@@ -261,14 +260,14 @@ mod tests {
     async fn one_that_stands_still_is_given_up() {
         let mut upload = Upload::new(pieces(vec![vec![1; 3]]), SHORT, later(LONG));
         let late = upload.late();
-        let result = upload.begin(&Budget::new(1 << 20)).await;
+        let result = upload.begin(&Budget::new(1 << 20), &"shop".into()).await;
         assert!(matches!(result, Err(UploadError::TooSlow)) && late.is_set(), "{result:?}");
     }
 
     #[tokio::test]
     async fn one_that_comes_for_too_long_likewise() {
         let mut upload = Upload::new(pieces(Vec::new()), LONG, Instant::now());
-        let result = upload.begin(&Budget::new(1 << 20)).await;
+        let result = upload.begin(&Budget::new(1 << 20), &"shop".into()).await;
         assert!(matches!(result, Err(UploadError::TooLong)), "{result:?}");
     }
 
@@ -276,7 +275,7 @@ mod tests {
     async fn of_one_without_a_length_what_comes_first_is_enough() {
         let first = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"hello")))]);
         let mut upload = Upload::new(StreamBody::new(first.chain(stream::pending())), LONG, later(LONG));
-        upload.begin(&Budget::new(1 << 20)).await.unwrap();
+        upload.begin(&Budget::new(1 << 20), &"shop".into()).await.unwrap();
         assert_eq!(upload.ahead, "hello");
     }
 
@@ -284,7 +283,8 @@ mod tests {
     async fn drop_by_drop_buys_no_time() {
         let drops = stream::repeat(()).then(|()| tokio::time::sleep(SHORT / 10)).map(|()| Bytes::from_static(b"."));
         let mut upload = Upload::new(Sized(Box::pin(drops)), SHORT, later(LONG));
-        let begun = tokio::time::timeout(Duration::from_secs(30), upload.begin(&Budget::new(1 << 20))).await;
+        let begun =
+            tokio::time::timeout(Duration::from_secs(30), upload.begin(&Budget::new(1 << 20), &"shop".into())).await;
         assert!(matches!(begun, Ok(Err(UploadError::TooSlow))), "{begun:?}");
     }
 }

@@ -177,9 +177,11 @@ impl Poster {
             }
         };
         for view in sites {
-            self.show(&view);
+            // It comes with a call for another round.
             let Some(meter) = self.meter.find(&view.id) else { continue };
             meter.set_terms(view.tariff, view.entitlement);
+            // Not before: what is shown is what the request path does.
+            self.show(&view);
             let progress = self.posted.entry(view.id).or_default();
             progress.is_egress = matches!(view.tariff, Tariff::Egress { .. });
             if !is_seen {

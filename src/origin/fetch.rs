@@ -78,8 +78,8 @@ pub struct OriginResponse {
     inner: reqwest::Response,
     pace: Pace,
     idle_timeout: Duration,
-    /// Its places among the requests under way, and in the memory budget for what was given back unread.
-    held: Vec<OwnedSemaphorePermit>,
+    /// Its places among the requests under way.
+    _held: [OwnedSemaphorePermit; 2],
 }
 
 /// How long the body may take.
@@ -213,7 +213,7 @@ impl Origins {
         let Outgoing { method, url, headers, body, pace, started } = request;
         vet_url(&url, &rules.allowed, rules.policy).map_err(FetchError::RefusedUrl)?;
         let place = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().map_err(|_| FetchError::Busy);
-        let held = vec![place(&rules.share)?, place(&self.permits)?];
+        let held = [place(&rules.share)?, place(&self.permits)?];
         let client = match rules.policy {
             AddressPolicy::PublicOnly => &self.public,
             AddressPolicy::PrivateAllowed => &self.private,
@@ -241,7 +241,7 @@ impl Origins {
             inner,
             pace,
             idle_timeout: self.limits.idle_timeout.0,
-            held,
+            _held: held,
         })
     }
 
@@ -283,11 +283,6 @@ impl OriginResponse {
     /// Lets the body take as long as it takes, if only it goes on: for one who reads it himself, at his own pace.
     pub fn unhurried(&mut self) {
         self.pace = Pace::Idle(self.idle_timeout);
-    }
-
-    /// Holds on to memory that was reserved for what is given back, until the response is through.
-    pub fn hold(&mut self, reserved: OwnedSemaphorePermit) {
-        self.held.push(reserved);
     }
 
     /// Gives back what was read to look at it, in its order: [`Self::chunk`] gives it again.

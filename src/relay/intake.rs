@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, StatusCode, header::ACCEPT_ENCODING};
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     APART, APART_FOR_A_MOMENT, Errand, Relay,
@@ -18,6 +18,7 @@ use crate::{
         response::{ResponseHead, Selected, Selectors, StoredResponse},
     },
     coalesce::{
+        budget::Reserved,
         fill::{End, Fill, Whole},
         flights::{Joined, Landing},
         receive::{EndedAnyhow, Received, first_reservation, receive},
@@ -101,7 +102,7 @@ impl Relay {
         if needed > self.max_body_bytes {
             return self.apart(response, landing, APART, why_original);
         }
-        let reserved = timeout(MEMORY_PATIENCE, self.buffers.reserve(needed)).await.ok().flatten();
+        let reserved = timeout(MEMORY_PATIENCE, self.buffers.reserve(&errand.site, needed)).await.ok().flatten();
         let Some(mut reserved) = reserved else {
             return self.apart(response, landing, APART_FOR_A_MOMENT, why_original);
         };
@@ -114,7 +115,7 @@ impl Relay {
         // First: who has it, and it may be empty, may come again at once.
         let mut selected = self.land_selected(errand, &fill, response.waited);
         landing.land(Arrival::Filling(Arc::clone(&fill), response.waited));
-        match receive(&fill, &mut response, &mut reserved, &self.buffers, self.max_body_bytes).await {
+        match receive(&fill, &mut response, &mut reserved, self.max_body_bytes).await {
             Received::Whole(version) => {
                 // Its place among the requests to origins is free, however long the disk takes.
                 drop(response);
@@ -208,10 +209,10 @@ impl Relay {
         errand: &Errand,
         fill: &Arc<RelayFill>,
         version: SourceVersion,
-        mut reserved: OwnedSemaphorePermit,
+        mut reserved: Reserved,
         (landing, selected_landing): (Landing<Arrival>, Option<Landing<Arrival>>),
     ) {
-        self.buffers.shrink(&mut reserved, fill.capacity());
+        reserved.shrink(fill.capacity());
         let bytes = fill.take_whole();
         let Draft { status, ref fields, freshness, why_original, asked, ref stamp, .. } = fill.facts;
         let (fields, stamp, len) = (fields.clone(), stamp.clone(), bytes.len() as u64);

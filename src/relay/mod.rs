@@ -45,9 +45,11 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A relay that keeps responses of up to `max_body_bytes` in `cache`; those on their way in take memory of `buffers`.
+    /// A relay that keeps responses of up to `max_body_bytes` in `cache`, if `buffers` can give one site as much; those on
+    /// their way in take memory of it.
     #[must_use]
     pub fn new(cache: Arc<Cache>, origins: Arc<Origins>, buffers: Budget, max_body_bytes: u64, clock: Clock) -> Self {
+        let max_body_bytes = max_body_bytes.min(buffers.largest());
         let changes = Changes::new(clock.now());
         Self { cache, origins, flights: Arc::default(), buffers, max_body_bytes, clock, changes }
     }

@@ -42,6 +42,9 @@ impl Edge {
             self.read(&format!("/sites/{site}")).await["entitlement"] == wanted
         })
         .await;
+        // The ledger has it; that the request path has it too is seen here.
+        let is_entitled = u64::from(wanted == "optimize");
+        self.until_metric("lightmeter_entitlement", &[("site", site)], |value| value == is_entitled).await;
     }
 
     /// What a site has used in all.
