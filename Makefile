@@ -21,8 +21,9 @@ test: deps ## run all tests
 acme: deps ## order certificates from a real authority (pebble; apt-get installs it)
 	tests/acme/run.sh
 
+# With the examples, which need what tests need: dependencies are built with the same features for all, and once.
 build: deps ## build for development
-	cargo build --locked
+	cargo build --workspace --bins --examples --locked
 
 release: deps ## build target/release/lightmeter
 	cargo build --release --locked
@@ -46,7 +47,7 @@ abuse: build ## load and attack the running server: h2load, wrk, slowhttptest (a
 	tests/abuse/run.sh
 
 hostile: deps ## a hostile day among ordinary visitors, HOSTILE_SECONDS (600) long
-	HOSTILE_SECONDS=$${HOSTILE_SECONDS:-600} cargo test --locked --test blackbox -- hostile:: --nocapture
+	HOSTILE_SECONDS=$${HOSTILE_SECONDS:-600} cargo test --workspace --locked --test blackbox -- hostile:: --nocapture
 
 fuzz: deps ## fuzz the reading of pictures, options and fields, a minute each (FUZZ_SECONDS; installs cargo-fuzz)
 	fuzz/run.sh

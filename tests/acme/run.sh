@@ -9,4 +9,4 @@ if ! command -v pebble >/dev/null || ! command -v pebble-challtestsrv >/dev/null
         { echo 'pebble is missing and could not be installed: see https://github.com/letsencrypt/pebble' >&2; exit 1; }
 fi
 # As many processes as tests: at most four tests at once.
-exec cargo test --locked --test acme -- --ignored --test-threads=4
+exec cargo test --workspace --locked --test acme -- --ignored --test-threads=4

@@ -31,5 +31,5 @@ pillow=13.0.0
     done
     mv "$corpora/crates.part" "$corpora/crates"
 }
-CORPORA=$(realpath "$corpora") cargo test --locked -p lightmeter-image --test malformed -- --exact --ignored \
+CORPORA=$(realpath "$corpora") cargo test --workspace --locked --test malformed -- --exact --ignored \
     --nocapture corpora::every_file_of_the_corpora_is_a_picture_or_an_error_within_its_memory

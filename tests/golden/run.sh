@@ -10,7 +10,7 @@ tools=target/golden
 }
 "$tools/bin/pip" install --quiet --disable-pip-version-check -r tests/golden/requirements.txt
 if [ -z "${DEVELOP:-}" ]; then
-    cargo build --quiet --locked -p lightmeter-image --example develop
+    cargo build --quiet --workspace --locked --example develop
     DEVELOP=${CARGO_TARGET_DIR:-target}/debug/examples/develop
 fi
 DEVELOP=$(realpath "$DEVELOP") "$tools/bin/python" -m pytest -q -p no:cacheprovider --rootdir tests/golden tests/golden "$@"
