@@ -4,36 +4,30 @@
 
 use std::time::Duration;
 
-use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use ::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use libfuzzer_sys::{Corpus, fuzz_target};
+use lightmeter_fuzz::{
+    fields,
+    http::{
+        cache_control::CacheControl,
+        cache_status::{CacheStatus, Handling},
+        conditional::{self, Known},
+        date, forwarding,
+        freshness::{Freshness, Lifetimes},
+        invalidation::invalidated,
+        range::{self, Selection},
+        request_directives::RequestDirectives,
+        save_data,
+        storability::{Credentials, Exchange, storable, storable_image},
+        time::UnixSeconds,
+        update::{freshen, storable_fields},
+        vary::{self, Vary},
+    },
+    request::negotiate::negotiate,
+};
 use lightmeter_image::options::FormatChoice;
 use sfv::{List, Parser};
 use url::Url;
-
-use self::http::{
-    cache_control::CacheControl,
-    cache_status::{CacheStatus, Handling},
-    conditional::{self, Known},
-    date, forwarding,
-    freshness::{Freshness, Lifetimes},
-    invalidation::invalidated,
-    range::{self, Selection},
-    request_directives::RequestDirectives,
-    save_data,
-    storability::{Credentials, Exchange, storable, storable_image},
-    time::UnixSeconds,
-    update::{freshen, storable_fields},
-    vary::{self, Vary},
-};
-
-// The rules as they are, without the program around them: it would bring its database and its TLS along.
-#[allow(dead_code, unused_imports)]
-#[path = "../../src/http/mod.rs"]
-mod http;
-#[allow(dead_code, unused_imports)]
-#[path = "../../src/request/negotiate.rs"]
-mod negotiate;
-use lightmeter_image as image;
 
 const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
 const SITE: Lifetimes = Lifetimes {
@@ -45,7 +39,7 @@ const SITE: Lifetimes = Lifetimes {
 };
 
 fuzz_target!(|bytes: &[u8]| -> Corpus {
-    let Some(fields) = read(bytes) else { return Corpus::Reject };
+    let Some(fields) = fields(bytes.split(|byte| *byte == b'\n')) else { return Corpus::Reject };
     lifetimes(&fields);
     selection(&fields);
     conditions(&fields);
@@ -53,16 +47,6 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     told(&fields);
     Corpus::Keep
 });
-
-fn read(bytes: &[u8]) -> Option<HeaderMap> {
-    let mut fields = HeaderMap::new();
-    for line in bytes.split(|byte| *byte == b'\n') {
-        let colon = line.iter().position(|byte| *byte == b':')?;
-        let name = HeaderName::from_bytes(line[..colon].trim_ascii()).ok()?;
-        fields.append(name, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?);
-    }
-    Some(fields)
-}
 
 fn lifetimes(fields: &HeaderMap) {
     let (control, _) = CacheControl::for_us(fields);
@@ -108,7 +92,7 @@ fn selection(fields: &HeaderMap) {
         assert!(is_quoted || apart == joined);
     }
     let accept = fields.get_all(header::ACCEPT).iter().map(HeaderValue::as_bytes);
-    assert!(!negotiate::negotiate(accept, FormatChoice::Auto).as_slice().is_empty());
+    assert!(!negotiate(accept, FormatChoice::Auto).as_slice().is_empty());
     let _ = save_data::is_on(fields);
 }
 

@@ -3,8 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-
-use self::{
+use lightmeter_fuzz::{
     http::time::UnixSeconds,
     request::{
         presets::{Presets, UseOfOptions},
@@ -12,20 +11,6 @@ use self::{
         target::{asks, parse},
     },
 };
-
-// The rules as they are, without the program around them: it would bring its database and its TLS along.
-#[allow(dead_code, unused_imports)]
-#[path = "../../src/http/mod.rs"]
-mod http;
-#[allow(dead_code, unused_imports)]
-#[path = "../../src/request"]
-mod request {
-    pub mod presets;
-    pub mod signature;
-    pub mod target;
-    pub use lightmeter_image::{options, transform};
-}
-use lightmeter_image as image;
 
 const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
 const SITE: &str = "shop";

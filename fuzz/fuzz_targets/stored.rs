@@ -5,14 +5,9 @@
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 
-// The formats as they are, without the program around them.
-#[allow(dead_code, unused_imports)]
-#[path = "../../src/http/mod.rs"]
-mod http;
-#[allow(dead_code, unused_imports)]
-#[path = "../../src/request/mod.rs"]
-mod request;
-use lightmeter_image as image;
+// The formats as they are, without the program around them, and what they stand on where they look for it.
+#[allow(unused_imports)]
+use lightmeter_fuzz::{http, image, request};
 
 #[allow(dead_code)]
 #[path = "../../src/billing"]
@@ -24,7 +19,7 @@ mod billing {
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/cache"]
 mod cache {
-    pub mod key;
+    pub use lightmeter_fuzz::cache::key;
 
     pub mod disk {
         use std::io::Write as _;

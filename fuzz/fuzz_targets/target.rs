@@ -4,10 +4,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use ::http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
+use ::http::{HeaderMap, Uri, Version};
 use libfuzzer_sys::{Corpus, fuzz_target};
-
-use self::{
+use lightmeter_fuzz::{
+    fields,
     http::{check::requested_host, forwarded::claimed_client},
     request::{
         presets::Presets,
@@ -15,31 +15,11 @@ use self::{
     },
 };
 
-// The rules as they are, without the program around them: it would bring its database and its TLS along.
-#[allow(dead_code, unused_imports)]
-#[path = "../../src/http/mod.rs"]
-mod http;
-#[allow(dead_code, unused_imports)]
-#[path = "../../src/request"]
-mod request {
-    pub mod presets;
-    pub mod signature;
-    pub mod target;
-    pub use lightmeter_image::{options, transform};
-}
-use lightmeter_image as image;
-
 /// The request's target, and behind it one `name: value` a line.
 fn read(bytes: &[u8]) -> Option<(Uri, HeaderMap)> {
     let mut lines = bytes.split(|byte| *byte == b'\n');
     let uri = Uri::try_from(lines.next()?).ok()?;
-    let mut fields = HeaderMap::new();
-    for line in lines {
-        let colon = line.iter().position(|byte| *byte == b':')?;
-        let name = HeaderName::from_bytes(line[..colon].trim_ascii()).ok()?;
-        fields.append(name, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?);
-    }
-    Some((uri, fields))
+    Some((uri, fields(lines)?))
 }
 
 fuzz_target!(|bytes: &[u8]| -> Corpus {

@@ -1,12 +1,27 @@
-//! What the targets of the formats share: a file of that format, as far as it can be, becomes a variant.
+//! What targets share: the program's rules as they are, without the program around them, which would bring its database and
+//! its TLS along; and for the formats, that a file, as far as it can be, becomes a variant.
 
+use ::http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::Corpus;
+pub use lightmeter_image as image;
 use lightmeter_image::{
     Cancel, Effort, Extras, Limits, Settings, develop,
     format::{InputFormat, OutputFormat},
     options::parse_segment,
     probe,
 };
+
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/http/mod.rs"]
+pub mod http;
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/request/mod.rs"]
+pub mod request;
+#[allow(dead_code)]
+#[path = "../../src/cache"]
+pub mod cache {
+    pub mod key;
+}
 
 /// Develops bytes of one format; others are not kept. Small limits, so that time goes into the reading of files.
 pub fn developed(format: InputFormat, bytes: &[u8]) -> Corpus {
@@ -30,4 +45,15 @@ pub fn developed(format: InputFormat, bytes: &[u8]) -> Corpus {
         }
     }
     Corpus::Keep
+}
+
+/// Fields, one `name: value` a line.
+pub fn fields<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Option<HeaderMap> {
+    let mut fields = HeaderMap::new();
+    for line in lines {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = HeaderName::from_bytes(line[..colon].trim_ascii()).ok()?;
+        fields.append(name, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?);
+    }
+    Some(fields)
 }
