@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
     header::{
-        CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
-        UPGRADE, VIA,
+        CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+        TRANSFER_ENCODING, UPGRADE, VIA,
     },
 };
 
@@ -48,6 +48,15 @@ pub fn settle_length(headers: &mut HeaderMap) {
     }
 }
 
+/// Takes out what a request says of a body that is not sent along: the origin would take the beginning of the next request on
+/// the connection for it (RFC 9112, 11.2). That there is none may be said.
+pub fn leave_body_behind(headers: &mut HeaderMap) {
+    headers.remove(EXPECT);
+    if headers.get_all(CONTENT_LENGTH).iter().any(|len| len != "0") {
+        headers.remove(CONTENT_LENGTH);
+    }
+}
+
 /// Whether a request has been here before: its `CDN-Loop` names this installation.
 #[must_use]
 pub fn has_looped(headers: &HeaderMap, name: &str) -> bool {
@@ -74,22 +83,29 @@ pub fn mark_forwarded(headers: &mut HeaderMap, name: &str, version: Version) {
     }
 }
 
-/// What only a proxy before us could know, and some origins believe: where the request came from, and what it asked for.
-const CLAIMS: [&str; 13] = [
+/// What only a proxy before us could know, and some origins believe: where the request came from, and what it asked for. So
+/// it is with all that begins with [`FORWARDED`].
+const CLAIMS: [&str; 17] = [
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "client-ip",
+    "fastly-client-ip",
     "forwarded",
     "front-end-https",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-scheme",
-    "x-forwarded-server",
-    "x-forwarded-ssl",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
     "x-host",
     "x-original-host",
     "x-original-url",
+    "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
     "x-rewrite-url",
     "x-url-scheme",
 ];
+
+const FORWARDED: &str = "x-forwarded-";
 
 /// Fields that turn a request into one with another method.
 const OTHER_METHODS: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
@@ -97,7 +113,12 @@ const OTHER_METHODS: [&str; 3] = ["x-http-method", "x-http-method-override", "x-
 /// Tells the origin who asked, replacing whatever the client claimed: its address, and the host and scheme it used. A claim
 /// that got through could change what is then stored for all.
 pub fn set_forwarded_for(headers: &mut HeaderMap, client: IpAddr, host: &str, scheme: Scheme) {
-    for name in CLAIMS {
+    let claims: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with(FORWARDED) || CLAIMS.contains(&name.as_str()))
+        .cloned()
+        .collect();
+    for name in claims {
         headers.remove(name);
     }
     let fields = [
@@ -106,7 +127,6 @@ pub fn set_forwarded_for(headers: &mut HeaderMap, client: IpAddr, host: &str, sc
         ("x-forwarded-proto", scheme.name().to_owned()),
     ];
     for (name, value) in fields {
-        headers.remove(name);
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(HeaderName::from_static(name), value);
         }
@@ -130,6 +150,16 @@ mod tests {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
         fields.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_body_that_is_left_behind() {
+        let mut headers = map(&[("content-length", "60"), ("expect", "100-continue"), ("content-type", "text/plain")]);
+        leave_body_behind(&mut headers);
+        assert_eq!(headers, map(&[("content-type", "text/plain")]));
+        let mut nothing = map(&[("content-length", "0")]);
+        leave_body_behind(&mut nothing);
+        assert_eq!(nothing, map(&[("content-length", "0")]));
     }
 
     #[test]

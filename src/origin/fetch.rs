@@ -4,6 +4,7 @@
 use std::{
     collections::VecDeque,
     error::Error as _,
+    io::{self, ErrorKind},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -195,6 +196,9 @@ impl Origins {
         body: Option<reqwest::Body>,
     ) -> Result<OriginResponse, FetchError> {
         forwarding::remove_hop_by_hop(&mut headers);
+        if body.is_none() {
+            forwarding::leave_body_behind(&mut headers);
+        }
         forwarding::mark_forwarded(&mut headers, &self.name, Version::HTTP_11);
         surrogate::tell_capability(&mut headers);
         let pace = Pace::Idle(self.limits.idle_timeout.0);
@@ -218,9 +222,10 @@ impl Origins {
             AddressPolicy::PublicOnly => &self.public,
             AddressPolicy::PrivateAllowed => &self.private,
         };
+        let is_safe = method.is_safe();
         let builder = client.request(method, url.clone()).headers(headers);
         let inner = match body {
-            None => within(self.first_byte(pace), builder.send()).await?,
+            None => self.ask(builder, is_safe, pace).await?,
             // An upload may take as long as it goes on.
             Some(body) => {
                 let (body, progress) = upload::watched(body);
@@ -243,6 +248,24 @@ impl Origins {
             idle_timeout: self.limits.idle_timeout.0,
             _held: held,
         })
+    }
+
+    /// Sends what has no body. Where the connection ended before an answer began, which happens to those that stood idle for
+    /// long, once more, if asking twice does no harm (RFC 9110, 9.2.2).
+    async fn ask(
+        &self,
+        request: reqwest::RequestBuilder,
+        is_safe: bool,
+        pace: Pace,
+    ) -> Result<reqwest::Result<reqwest::Response>, FetchError> {
+        let again = request.try_clone().filter(|_| is_safe);
+        let answer = within(self.first_byte(pace), request.send()).await?;
+        match (answer, again) {
+            (Err(error), Some(again)) if has_ended_unanswered(&error) => {
+                within(self.first_byte(pace), again.send()).await
+            }
+            (answer, _) => Ok(answer),
+        }
     }
 
     fn first_byte(&self, pace: Pace) -> Duration {
@@ -350,6 +373,22 @@ fn vet_hop(rules: &OriginRules, from: &Url, to: &Url) -> Hop {
         Err(refused) if refused.is_host_not_listed() => Hop::Leave,
         Err(refused) => Hop::Refuse(refused),
     }
+}
+
+/// Whether the connection was there and ended without a whole head.
+fn has_ended_unanswered(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
+    while let Some(inner) = cause {
+        let is_cut = inner.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message);
+        let is_reset = inner.downcast_ref::<io::Error>().is_some_and(|error| {
+            matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe)
+        });
+        if is_cut || is_reset {
+            return !error.is_connect();
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 fn classify(error: &reqwest::Error) -> FetchError {

@@ -1,11 +1,17 @@
 //! When the origin fails: what is cached is served, what is stale stands in, and what was never there is an error that says
 //! which.
 
-use reqwest::StatusCode;
+use std::sync::{Arc, Mutex};
+
+use reqwest::{Method, StatusCode};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::harness::{
-    CHROMIUM, Edge, Gate, Origin, Reply, SAFARI_15, Setup, assert_looks_like, pictures, reply::Content, until,
-    until_some,
+    CHROMIUM, Edge, Gate, Origin, Reply, SAFARI_15, Setup, assert_looks_like, pictures, reply::Content, setup::HOST,
+    until, until_some,
 };
 
 fn coffee() -> Reply {
@@ -145,4 +151,48 @@ async fn an_origin_on_the_same_port_is_used_again_after_it_was_down() {
     origin.resume().await;
     assert_eq!(edge.get("/page.html").await.text(), "up");
     until("images come again", async || edge.get("/coffee.jpg").await.status.is_success()).await;
+}
+
+/// Which methods an origin was asked for, in order.
+type Methods = Arc<Mutex<Vec<String>>>;
+
+/// Answers one request of a connection, which it keeps open, and ends it when the second has come.
+async fn answer_once(mut stream: TcpStream, methods: Methods) {
+    for answer in [&b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nCache-Control: no-store\r\n\r\npage"[..], b""] {
+        let mut head = Vec::new();
+        while !head.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+            if !matches!(stream.read_buf(&mut head).await, Ok(1..)) {
+                return;
+            }
+        }
+        let method = head.split(|byte| *byte == b' ').next().unwrap();
+        methods.lock().unwrap().push(String::from_utf8_lossy(method).into_owned());
+        let _ = stream.write_all(answer).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_unanswered_is_no_failure_where_asking_again_does_no_harm() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (url, methods) = (format!("http://{}", listener.local_addr().unwrap()), Methods::default());
+    let asked = Arc::clone(&methods);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer_once(stream, Arc::clone(&asked)));
+        }
+    });
+    let edge = Edge::start(Setup::empty().with_site("shop", &[HOST], &url)).await;
+    for _ in 0..3 {
+        assert_eq!(edge.get("/page").await.text(), "page");
+    }
+    // Each connection is used twice: what its end came over was asked once more.
+    assert_eq!(methods.lock().unwrap().len(), 5);
+    // An order is not placed twice.
+    let mut posts = 0;
+    until("a POST comes over a connection's end", async || {
+        posts += 1;
+        edge.request(Method::POST, "/order").await.status == StatusCode::BAD_GATEWAY
+    })
+    .await;
+    assert_eq!(methods.lock().unwrap().iter().filter(|method| *method == "POST").count(), posts);
 }

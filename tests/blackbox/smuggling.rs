@@ -1,8 +1,10 @@
 //! Requests that two readers could read in two ways (RFC 9110, 9112), in the clear and over TLS: each is answered as the RFC
 //! says, and what follows it on the same connection is answered as a request of its own or not at all.
 
+use reqwest::Method;
+
 use crate::harness::{
-    Edge, Origin, Reply, Setup,
+    CHROMIUM, Edge, Origin, Reply, Setup,
     raw::{Raw, Stream},
     setup::HOST,
     tls::Authority,
@@ -293,4 +295,23 @@ async fn with_length_and_chunks_together_the_connection_ends() {
             assert!(then == Ends(400), "{framing} by {by:?}: {all}");
         }
     }
+}
+
+/// A body that the edge leaves behind must not be announced: the origin would take the next request for it (RFC 9112, 11.2).
+#[tokio::test]
+async fn a_body_that_is_not_sent_on_is_not_announced_either() {
+    const SMUGGLED: &str = "GET /next HTTP/1.1\r\nHost: shop.test\r\n\r\n";
+    let origin = Origin::with("/page", Reply::page("page").control("no-store")).await;
+    let edge = Edge::start(Setup::of(&origin)).await;
+    for fields in [&[][..], &[("cache-control", "no-store")], &[("cookie", "a=b")], &[("expect", "100-continue")]] {
+        for method in [Method::GET, Method::HEAD] {
+            let request = edge.request(method.clone(), "/lm/f=auto/page").accept(CHROMIUM).body(SMUGGLED);
+            let request = fields.iter().fold(request, |request, (name, value)| request.header(name, value));
+            assert_eq!(request.await.status.as_u16(), 200, "{method} {fields:?}");
+            assert_eq!(edge.get("/page").await.text(), "page");
+        }
+    }
+    let announced = origin.asked().into_iter().find(|asked| asked.headers.contains_key("content-length"));
+    assert!(announced.is_none(), "{announced:?}");
+    assert_eq!(origin.count("/next"), 0);
 }
