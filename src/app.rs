@@ -305,10 +305,11 @@ impl Sites {
     fn serve(&self, directory: &Directory) {
         let Edge { metrics, meter, sites, issuer, .. } = &*self.edge;
         let directory = directory.sites();
-        let table = SiteTable::new(directory.iter().map(AsRef::as_ref), &self.config.load(), metrics, |site| {
-            let id = site.account.as_ref().and_then(|_| site.id.parse().ok())?;
-            Some(meter.site(&id))
-        });
+        let table =
+            SiteTable::new(directory.iter().map(AsRef::as_ref), &self.config.load(), metrics, &sites.load(), |site| {
+                let id = site.account.as_ref().and_then(|_| site.id.parse().ok())?;
+                Some(meter.site(&id))
+            });
         sites.store(Arc::new(table));
         if let Some(issuer) = issuer {
             issuer.set_names(Names::of(&directory));

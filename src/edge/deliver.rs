@@ -69,7 +69,7 @@ async fn settle(
 ) -> Settlement {
     let source = visit.site.charged_name(wanted.name.source);
     let pixels = (variant.facts.width, variant.facts.height);
-    let names = size_names(meter.site().as_str(), source, wanted.asked, Some(pixels));
+    let names = size_names(meter.site().as_str(), &source, wanted.asked, Some(pixels));
     let charge = VariantCharge {
         site: meter.site().clone(),
         requested: names.requested,

@@ -88,7 +88,7 @@ async fn invalidate(edge: &Edge, visit: &Visit<'_>, url: &Url, response: &Origin
         site.source_url(&SourceRef::OwnPath(path.into())).ok()
     });
     for changed in own.chain(named).collect::<HashSet<_>>() {
-        let target = site.charged_name(changed.as_str());
+        let target = site.name_of(changed.as_str());
         for scheme in Scheme::ALL {
             edge.relay.invalidate(ResponseName { scope, host: visit.host, scheme, target }).await;
         }

@@ -63,7 +63,7 @@ impl Relaying<'_> {
     fn errand(&self) -> Errand {
         let site = self.visit.site;
         let (host, scheme) = (self.visit.host, self.visit.peer.scheme());
-        let target = site.charged_name(self.url.as_str());
+        let target = site.name_of(self.url.as_str());
         Errand {
             key: ResponseName { scope: &site.scope, host, scheme, target }.key(),
             site: Arc::clone(&site.id),

@@ -1,6 +1,6 @@
 //! The sites and how a host finds its own: an immutable table, swapped whole when the configuration is read anew.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use tokio::sync::Semaphore;
@@ -9,6 +9,7 @@ use url::Url;
 use super::{limits::buckets::Bucket, secure};
 use crate::{
     billing::Entitlement,
+    cache::purge::name::canonical,
     config::{Config, Essential, EssentialDelivery, FirstView, HttpsUse, Passthrough, Qualities, SiteConfig, Span},
     http::freshness::Lifetimes,
     meter::SiteMeter,
@@ -83,8 +84,18 @@ pub struct SiteTable {
 pub struct BadSource(String, String);
 
 impl Site {
-    fn new(site: &SiteConfig, config: &Config, metrics: &Metrics, meter: Option<Arc<SiteMeter>>) -> Self {
-        let share = Arc::new(Semaphore::new((config.origin.max_requests / SITE_PART).max(1)));
+    /// A site. What it may still do is what `before` left it: whoever changes a site's settings gains nothing by that.
+    fn new(
+        site: &SiteConfig,
+        config: &Config,
+        metrics: &Metrics,
+        meter: Option<Arc<SiteMeter>>,
+        before: Option<&Self>,
+    ) -> Self {
+        let share = before.map_or_else(
+            || Arc::new(Semaphore::new((config.origin.max_requests / SITE_PART).max(1))),
+            |before| Arc::clone(&before.rules.share),
+        );
         let policy = if site.allow_private_origin { AddressPolicy::PrivateAllowed } else { AddressPolicy::PublicOnly };
         Self {
             id: site.id.as_str().into(),
@@ -103,7 +114,11 @@ impl Site {
             presets: site.read_presets().unwrap_or_else(|_| Presets::nothing()),
             essential: site.essential,
             essential_delivery: site.essential_delivery,
-            requests: Bucket::new(site.requests_per_second, site.burst),
+            requests: Bucket::new(
+                site.requests_per_second,
+                site.burst,
+                before.and_then(|before| before.requests.as_ref()),
+            ),
             meter,
             https: site.https,
             hsts: secure::promise(site),
@@ -123,11 +138,17 @@ impl Site {
         self.meter.as_ref().map_or(Entitlement::Optimize, |meter| meter.entitlement())
     }
 
-    /// What a source is called in charges: one on the site's own origin has the same name as its path has, however it was
-    /// asked for.
+    /// What a URL is called within the site: what lies on its origin has the same name as its path has.
     #[must_use]
-    pub fn charged_name<'s>(&self, source: &'s str) -> &'s str {
-        source.strip_prefix(&self.origin).filter(|path| path.starts_with('/')).unwrap_or(source)
+    pub fn name_of<'u>(&self, url: &'u str) -> &'u str {
+        url.strip_prefix(&self.origin).filter(|path| path.starts_with('/')).unwrap_or(url)
+    }
+
+    /// What a source is called in charges: the same whichever of its spellings it was asked for by, so that it is paid for once
+    /// (`billing.md` rule 4).
+    #[must_use]
+    pub fn charged_name<'s>(&self, source: &'s str) -> Cow<'s, str> {
+        canonical(&self.origin, source)
     }
 
     /// The URL of a source. A path is appended to the origin's; it cannot climb out of it.
@@ -163,17 +184,21 @@ fn lifetimes(site: &SiteConfig, default: Span) -> Lifetimes {
 }
 
 impl SiteTable {
-    /// The table of `sites`; `meter` gives each the meter that its usage is counted with, if it has one.
+    /// The table of `sites`, in the place of one before; `meter` gives each the meter that its usage is counted with, if it
+    /// has one.
     #[must_use]
     pub fn new<'c>(
         sites: impl IntoIterator<Item = &'c SiteConfig>,
         config: &Config,
         metrics: &Metrics,
+        before: &Self,
         meter: impl Fn(&SiteConfig) -> Option<Arc<SiteMeter>>,
     ) -> Self {
+        let before: HashMap<&str, &Site> = before.all().map(|site| (&*site.id, &**site)).collect();
         let mut table = Self::default();
         for site_config in sites {
-            let site = Arc::new(Site::new(site_config, config, metrics, meter(site_config)));
+            let before = before.get(&*site_config.id).copied();
+            let site = Arc::new(Site::new(site_config, config, metrics, meter(site_config), before));
             for host in &site_config.hosts {
                 match host.strip_prefix("*.") {
                     Some(suffix) => {
@@ -187,6 +212,11 @@ impl SiteTable {
             }
         }
         table
+    }
+
+    /// All sites, each as often as it has hosts.
+    fn all(&self) -> impl Iterator<Item = &Arc<Site>> {
+        self.exact.values().chain(self.wildcard.values()).chain(&self.any)
     }
 
     /// The site of a host (lower case, no port): exact, then the longest wildcard, then the site of any host.
@@ -211,11 +241,10 @@ impl SiteTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::borrow::Cow;
 
     fn table(text: &str) -> SiteTable {
         let config: Config = toml::from_str(text).unwrap();
-        SiteTable::new(&config.sites, &config, &Metrics::new().unwrap(), |_| None)
+        SiteTable::new(&config.sites, &config, &Metrics::new().unwrap(), &SiteTable::default(), |_| None)
     }
 
     fn site_text(id: &str, hosts: &str, origin: &str) -> String {
@@ -238,13 +267,32 @@ mod tests {
     }
 
     #[test]
+    fn a_site_that_is_changed_has_no_more_to_spend_than_before() {
+        let config = |settings: &str| -> Config {
+            toml::from_str(&(site_text("s", "['a.example', '*.a.example']", "https://a.example") + settings)).unwrap()
+        };
+        let metrics = Metrics::new().unwrap();
+        let table =
+            |config: &Config, before: &SiteTable| SiteTable::new(&config.sites, config, &metrics, before, |_| None);
+        let before = table(&config("requests_per_second=1\nburst=1"), &SiteTable::default());
+        let now = std::time::Instant::now();
+        assert!(before.find("a.example").unwrap().requests.as_ref().unwrap().take(now).is_ok());
+        let _asking = Arc::clone(&before.find("a.example").unwrap().rules.share).try_acquire_owned().unwrap();
+        let after = table(&config("requests_per_second=1\nburst=1\nquality=60"), &before);
+        let (old, new) = (before.find("a.example").unwrap(), after.find("x.a.example").unwrap());
+        assert!(new.requests.as_ref().unwrap().take(now).is_err());
+        assert_eq!(new.rules.share.available_permits(), old.rules.share.available_permits());
+        assert!(Arc::ptr_eq(&new.rules.share, &old.rules.share));
+    }
+
+    #[test]
     fn the_star_serves_what_nobody_else_does() {
         let table = table(&site_text("any", "['*']", "https://a.example"));
         assert!(table.find("whatever.example").is_some() && table.find("127.0.0.1").is_some());
     }
 
     #[test]
-    fn a_source_on_the_own_origin_is_charged_under_its_path() {
+    fn a_source_is_charged_under_one_name_however_it_is_spelled() {
         let table = table(&site_text("s", "['*']", "https://a.example/base/"));
         let site = table.find("x").unwrap();
         for (source, name) in [
@@ -252,6 +300,9 @@ mod tests {
             ("https://a.example/base/a.jpg", "/a.jpg"),
             ("https://a.example/basement/a.jpg", "https://a.example/basement/a.jpg"),
             ("https://b.example/a.jpg", "https://b.example/a.jpg"),
+            ("https://A.example:443/base/x/../a.jpg", "/a.jpg"),
+            ("https://a.example/base/%61.jpg#top", "/a.jpg"),
+            ("/./a.jpg", "/a.jpg"),
         ] {
             assert_eq!(site.charged_name(source), name);
         }

@@ -58,7 +58,7 @@ mod tests {
     fn varies(images: &str, query: &str) -> Option<HeaderValue> {
         let text = format!("[images]\n{images}\n[[site]]\nid='s'\nhosts=['*']\norigin='https://a.example'");
         let config: Config = toml::from_str(&text).unwrap();
-        let table = SiteTable::new(&config.sites, &config, &Metrics::new().unwrap(), |_| None);
+        let table = SiteTable::new(&config.sites, &config, &Metrics::new().unwrap(), &SiteTable::default(), |_| None);
         let request::Target::Image(image) =
             request::parse("/a.jpg", Some(query), &request::Presets::default()).unwrap()
         else {

@@ -23,10 +23,12 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// A full one; `None` for no bound.
-    pub fn new(per_second: u32, burst: u32) -> Option<Self> {
+    /// A full one, or one that is as empty as the one before it; `None` for no bound.
+    pub fn new(per_second: u32, burst: u32, before: Option<&Self>) -> Option<Self> {
         let rate = Rate::new(per_second, burst)?;
-        Some(Self { rate, start: Instant::now(), due: AtomicU64::new(0) })
+        let (start, due) =
+            before.map_or_else(|| (Instant::now(), 0), |before| (before.start, before.due.load(Ordering::Relaxed)));
+        Some(Self { rate, start, due: AtomicU64::new(due) })
     }
 
     /// Takes a request.
@@ -129,8 +131,18 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_is_as_empty_as_the_one_before_it() {
+        let now = Instant::now();
+        let before = Bucket::new(1, 3, None).unwrap();
+        while before.take(now).is_ok() {}
+        let after = Bucket::new(2, 3, Some(&before)).unwrap();
+        assert!(after.take(now).is_err());
+        assert!(after.take(now + 4 * SECOND).is_ok());
+    }
+
+    #[test]
     fn requests_at_the_same_moment_are_each_counted() {
-        let (bucket, now) = (Bucket::new(1, 500).unwrap(), Instant::now());
+        let (bucket, now) = (Bucket::new(1, 500, None).unwrap(), Instant::now());
         let admitted: usize = std::thread::scope(|scope| {
             let flood = || (0..1_000).filter(|_| bucket.take(now).is_ok()).count();
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(flood)).collect();
