@@ -104,8 +104,13 @@ impl Accounts {
     async fn find(&self) -> Result<Option<Account>, AccountError> {
         let store = Arc::clone(&self.store);
         let Some(text) = blocking::run(move || store.account()).await? else { return Ok(None) };
-        match serde_json::from_slice::<AccountCredentials>(&text) {
-            Ok(credentials) => Ok(Some(self.builder()?.from_credentials(credentials).await?)),
+        let read = match serde_json::from_slice::<AccountCredentials>(&text) {
+            Ok(credentials) => self.builder()?.from_credentials(credentials).await,
+            Err(error) => Err(error.into()),
+        };
+        match read {
+            Ok(account) => Ok(Some(account)),
+            Err(error) if !is_of_stored(&error) => Err(error.into()),
             Err(error) => {
                 tracing::error!(%error, "the stored ACME account cannot be read; it is set aside and another one made");
                 let store = Arc::clone(&self.store);
@@ -140,4 +145,10 @@ impl std::fmt::Debug for Accounts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Accounts").field("directory", &self.terms.directory).finish_non_exhaustive()
     }
+}
+
+/// Whether it is what was stored that is wrong, and not the network or the authority.
+const fn is_of_stored(error: &instant_acme::Error) -> bool {
+    use instant_acme::Error;
+    matches!(error, Error::Json(_) | Error::KeyRejected | Error::Crypto | Error::Str(_))
 }

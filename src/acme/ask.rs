@@ -32,8 +32,11 @@ pub struct Ask {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
     /// It was answered so, now or a moment ago.
-    #[error("{0} does not allow it")]
-    Refused(Url),
+    #[error("who is asked at {at} does not allow it")]
+    Refused {
+        /// The host that is asked: its URL may hold a secret.
+        at: String,
+    },
     /// Too much is being asked already.
     #[error("{MAX_QUESTIONS} other names are being asked for")]
     Busy,
@@ -56,7 +59,7 @@ impl Ask {
     /// [`NotAllowed`]
     pub async fn allows(&self, name: &DnsName) -> Result<(), NotAllowed> {
         if self.refused.contains_key(name) {
-            return Err(NotAllowed::Refused(self.url.clone()));
+            return Err(self.refusal());
         }
         let _permit = self.permits.try_acquire().map_err(|_| NotAllowed::Busy)?;
         let mut url = self.url.clone();
@@ -65,11 +68,20 @@ impl Ask {
             Ok(answer) if answer.status().is_success() => return Ok(()),
             Ok(answer) => tracing::debug!(%name, status = answer.status().as_u16(), "no certificate is allowed"),
             Err(error) => {
-                tracing::warn!(%name, ask = %self.url, %error, "it cannot be asked whether a certificate is allowed");
+                let error = error.without_url();
+                tracing::warn!(%name, at = self.host(), %error, "it cannot be asked whether a certificate is allowed");
             }
         }
         self.refused.insert(name.clone(), ());
-        Err(NotAllowed::Refused(self.url.clone()))
+        Err(self.refusal())
+    }
+
+    fn refusal(&self) -> NotAllowed {
+        NotAllowed::Refused { at: self.host() }
+    }
+
+    fn host(&self) -> String {
+        self.url.host_str().unwrap_or_default().to_owned()
     }
 }
 
@@ -112,7 +124,7 @@ mod tests {
         let (ask, asked) = somebody().await;
         assert_eq!(ask.allows(&dns("good.example")).await, Ok(()));
         for _ in 0..3 {
-            assert!(matches!(ask.allows(&dns("bad.example")).await, Err(NotAllowed::Refused(_))));
+            assert!(matches!(ask.allows(&dns("bad.example")).await, Err(NotAllowed::Refused { .. })));
         }
         assert!(ask.allows(&dns("moved.example")).await.is_err());
         assert_eq!(asked.load(Ordering::SeqCst), 3);

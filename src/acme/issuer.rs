@@ -255,7 +255,7 @@ impl Issuer {
             }
             Err(AttemptError::NotMade(why)) => {
                 tracing::debug!(%name, %why, "no certificate was ordered");
-                if let NotObtained::NotAllowed(NotAllowed::Refused(_)) = why {
+                if let NotObtained::NotAllowed(NotAllowed::Refused { .. }) = why {
                     self.table().disallow(name, self.around.clock.now());
                     self.drop_unwanted();
                 }
@@ -303,16 +303,18 @@ impl Issuer {
         Ok(Brought { certificate: issued.certificate, ordered_at: Some(self.around.clock.now()) })
     }
 
-    /// The store's certificate, if it is not due to be renewed, and not the one that is held already: that one is here
-    /// because it is due, by its own jitter.
+    /// The store's certificate, if it is not the one that is held already, which is here because it is due by its own jitter,
+    /// and not due itself. Where none is held, one that is due will do: it is shown, and then renewed like others.
     async fn stored(&self, name: &DnsName) -> Result<Option<Certificate>, BlockingError> {
         let (store, kept) = (Arc::clone(&self.store), name.clone());
         let found = blocking::run(move || store.certificate(&kept)).await?;
         let now = self.around.clock.now();
         // Nodes draw different jitters: what one has renewed early is not due by the other's.
         let held_until = self.table().validity(name).map(|held| held.not_after);
-        let is_news = |found: &Certificate| held_until.is_none_or(|held| held < found.not_after);
-        Ok(found.filter(|found| is_news(found) && now < validity_of(found).renew_at(0)))
+        Ok(found.filter(|found| match held_until {
+            None => found.is_valid_at(now),
+            Some(held_until) => held_until < found.not_after && now < validity_of(found).renew_at(0),
+        }))
     }
 
     async fn ask_if_needed(&self, name: &DnsName) -> Result<(), NotObtained> {

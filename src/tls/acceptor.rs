@@ -170,8 +170,10 @@ impl Acceptor {
         if found.as_ref().is_some_and(|found| found.is_valid_at(now)) {
             return found;
         }
-        // One that has expired is shown where there is no other: what becomes of that is the client's to say.
-        issuer.obtain(name).await.ok().or(found)
+        let obtained = issuer.obtain(name).await.ok();
+        // One may have come meanwhile by another way. One that has expired is shown where there is no other: what becomes of
+        // that is the client's to say.
+        obtained.or_else(|| self.shelf.find(name, self.clock.now())).or(found)
     }
 
     /// What a certificate authority gets: what an order of this node shows, or of another one.

@@ -2,6 +2,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
+use reqwest::Method;
+use serde_json::json;
+
 use crate::{
     authority::{Asked, Manner},
     harness::{Setup, setup::TOKEN, until},
@@ -104,7 +107,7 @@ async fn a_damaged_file_is_ordered_anew_and_a_whole_one_is_shown_after_a_restart
 #[ignore = "needs pebble: make acme"]
 async fn an_account_that_the_authority_has_lost_or_a_file_that_is_damaged_becomes_another_one() {
     let mut world = World::with(Manner::default(), |setup| {
-        setup.site("hosts", &format!("['{NAME}', '{SECOND}', 'third.shop.test']"))
+        setup.site("hosts", &format!("['{NAME}', '{SECOND}', 'third.shop.test', 'fourth.shop.test']"))
     })
     .await;
     world.visit(NAME).await.unwrap();
@@ -112,9 +115,37 @@ async fn an_account_that_the_authority_has_lost_or_a_file_that_is_damaged_become
     let asked = Asked { http: world.edge.http.port(), https: world.https.port() };
     world.authority.start(asked).await;
     world.visit(SECOND).await.unwrap();
-    fs::write(world.store().join("account.json"), "{").unwrap();
-    world.edge.kill_and_start().await;
-    world.visit("third.shop.test").await.unwrap();
+    let file = world.store().join("account.json");
+    let mut with_another_key: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    with_another_key["key_pkcs8"] = json!("AAAA");
+    for (damaged, name) in [("{", "third.shop.test"), (&with_another_key.to_string(), "fourth.shop.test")] {
+        fs::write(&file, damaged).unwrap();
+        world.edge.kill_and_start().await;
+        world.visit(name).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs pebble: make acme"]
+async fn a_kept_certificate_that_is_due_is_shown_while_the_authority_is_away() {
+    let setup = |setup: Setup| {
+        let setup = setup.set("dev.test_clock", "true").set("admin.token", &format!("'{TOKEN}'"));
+        setup.account("acme", "free")
+    };
+    let mut world = World::with(Manner { validity_seconds: Some(90 * 86_400), ..Manner::default() }, setup).await;
+    let (roots, name) = (world.authority.roots().await, "moved.shop.test");
+    let site = |id: &str| {
+        let origin = world.origin.url();
+        json!({ "id": id, "account": "acme", "hosts": [name], "origin": origin, "allow_private_origin": true })
+    };
+    world.edge.post("/sites", site("one")).await.json();
+    let first = world.visit(name).await.unwrap();
+    assert!(world.edge.api(Method::DELETE, "/sites/one").await.status.is_success());
+    let other = site("other");
+    world.authority.stop();
+    world.edge.pass(80 * 86_400).await;
+    world.edge.post("/sites", other).await.json();
+    assert_eq!(world.visit_trusting(name, &roots).await.unwrap(), first);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
