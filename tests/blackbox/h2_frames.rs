@@ -1,4 +1,4 @@
-//! HTTP/2 that breaks the protocol: each frame that must not be ends its stream or its connection with the error that RFC 9113
+//! HTTP/2 that breaks the protocol, in the clear and over TLS: each frame that must not be ends its stream or its connection with the error that RFC 9113
 //! names, and others' connections go on.
 
 use crate::harness::{
@@ -8,16 +8,41 @@ use crate::harness::{
         Frames, GOAWAY, HEADERS, PING, PRIORITY, PROTOCOL_ERROR, PUSH_PROMISE, RST_STREAM, SETTINGS, STREAM_CLOSED,
         field, frame, get, post, request_fields, rst_stream, settings, window_update,
     },
+    setup::HOST,
+    tls::Authority,
 };
 
 /// The connection must end; the h2 library calls what it cannot decode a breach of the protocol more often than the RFC does.
 const WRONG_SIZE: &[u32] = &[FRAME_SIZE_ERROR, PROTOCOL_ERROR];
 const UNREADABLE: &[u32] = &[COMPRESSION_ERROR, PROTOCOL_ERROR];
 
-async fn edge_with_page() -> (Origin, Edge) {
-    let origin = Origin::with("/page", Reply::page("page").max_age(600)).await;
-    let edge = Edge::start(Setup::of(&origin)).await;
-    (origin, edge)
+/// An edge with a page, to be asked for in the clear and over TLS.
+struct Doors {
+    _origin: Origin,
+    authority: Authority,
+    edge: Edge,
+}
+
+impl Doors {
+    async fn open() -> Self {
+        let (authority, origin) = (Authority::new(), Origin::with("/page", Reply::page("page").max_age(600)).await);
+        let edge = Edge::start(authority.secure(Setup::of(&origin), &[HOST])).await;
+        Self { _origin: origin, authority, edge }
+    }
+
+    /// A connection through each, with settings.
+    async fn both_with(&self, pairs: &[(u16, u32)]) -> [Frames; 2] {
+        let secure = self.authority.connect_for(&self.edge, HOST, "h2").await.unwrap();
+        [Frames::connect_with(self.edge.http, pairs).await, Frames::over(secure, pairs).await]
+    }
+
+    async fn both(&self) -> [Frames; 2] {
+        self.both_with(&[]).await
+    }
+
+    async fn assert_serves(&self) {
+        assert_eq!(self.edge.get("/page").await.text(), "page");
+    }
 }
 
 fn headers(stream: u32, fields: &[u8]) -> Vec<u8> {
@@ -26,7 +51,7 @@ fn headers(stream: u32, fields: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn what_breaks_the_connections_rules_ends_the_connection_with_the_error_for_it() {
-    let (_origin, edge) = edge_with_page().await;
+    let doors = Doors::open().await;
     let after_get = |bytes: Vec<u8>| [get(1, "/page"), bytes].concat();
     let table: Vec<(&str, Vec<u8>, &[u32])> = vec![
         ("data on no stream (6.1)", frame(DATA, 0, 0, b"x"), &[PROTOCOL_ERROR]),
@@ -77,21 +102,22 @@ async fn what_breaks_the_connections_rules_ends_the_connection_with_the_error_fo
     ];
     let mut wrong = Vec::new();
     for (name, bytes, expected) in table {
-        let mut client = Frames::connect(edge.http).await;
-        client.send(bytes).await;
-        let code = client.goaway().await;
-        if !code.is_some_and(|code| expected.contains(&code)) {
-            wrong.push(format!("{name}: {code:?}"));
+        for mut client in doors.both().await {
+            client.send(&bytes).await;
+            let code = client.goaway().await;
+            if !code.is_some_and(|code| expected.contains(&code)) {
+                wrong.push(format!("{name}: {code:?}"));
+            }
+            assert!(client.until(|_| false).await.is_none(), "{name}: the connection stays");
         }
-        assert!(client.until(|_| false).await.is_none(), "{name}: the connection stays");
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(edge.get("/page").await.text(), "page");
+    doors.assert_serves().await;
 }
 
 #[tokio::test]
 async fn what_breaks_a_streams_rules_ends_the_stream_and_the_connection_goes_on() {
-    let (_origin, edge) = edge_with_page().await;
+    let doors = Doors::open().await;
     let with = |name: &str, value: &str| headers(1, &[request_fields("GET", "/page"), field(name, value)].concat());
     let table: Vec<(&str, Vec<u8>, &[u32])> = vec![
         ("a window of nothing (6.9)", [post(1, "/page"), window_update(1, 0)].concat(), &[PROTOCOL_ERROR]),
@@ -129,17 +155,16 @@ async fn what_breaks_a_streams_rules_ends_the_stream_and_the_connection_goes_on(
     ];
     let mut wrong = Vec::new();
     for (name, bytes, expected) in table {
-        let mut client = Frames::connect(edge.http).await;
-        client.send(bytes).await;
-        let ended = client.until(|frame| matches!(frame.kind, RST_STREAM | GOAWAY)).await.expect(name);
-        if !expected.contains(&ended.code()) {
-            wrong.push(format!("{name}: {ended:?}"));
-            continue;
-        }
-        // A server may take it for the connection's end instead (5.4.2).
-        if ended.kind == RST_STREAM {
-            client.send(get(3, "/page")).await;
-            assert_eq!(client.body(3).await, b"page", "{name}");
+        for mut client in doors.both().await {
+            client.send(&bytes).await;
+            let ended = client.until(|frame| matches!(frame.kind, RST_STREAM | GOAWAY)).await.expect(name);
+            if !expected.contains(&ended.code()) {
+                wrong.push(format!("{name}: {ended:?}"));
+            } else if ended.kind == RST_STREAM {
+                // A server may take it for the connection's end instead (5.4.2).
+                client.send(get(3, "/page")).await;
+                assert_eq!(client.body(3).await, b"page", "{name}");
+            }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -148,50 +173,53 @@ async fn what_breaks_a_streams_rules_ends_the_stream_and_the_connection_goes_on(
 /// A server may say so before it ends the stream (8.1.1).
 #[tokio::test]
 async fn a_request_without_path_and_host_is_400() {
-    let (_origin, edge) = edge_with_page().await;
-    let mut client = Frames::connect(edge.http).await;
-    client.send(headers(1, &[field(":method", "GET"), field(":scheme", "http")].concat())).await;
-    let answer = client.until(|frame| frame.stream == 1).await.unwrap();
-    // `:status: 400` of the static table (RFC 7541, Appendix A).
-    assert_eq!((answer.kind, answer.payload[0]), (HEADERS, 0x80 | 12));
+    let doors = Doors::open().await;
+    for mut client in doors.both().await {
+        client.send(headers(1, &[field(":method", "GET"), field(":scheme", "http")].concat())).await;
+        let answer = client.until(|frame| frame.stream == 1).await.unwrap();
+        // `:status: 400` of the static table (RFC 7541, Appendix A).
+        assert_eq!((answer.kind, answer.payload[0]), (HEADERS, 0x80 | 12));
+    }
 }
 
 #[tokio::test]
 async fn on_a_stream_that_is_done_nothing_more_is_taken() {
-    let (_origin, edge) = edge_with_page().await;
+    let doors = Doors::open().await;
     for (name, bytes) in [
         ("data behind the end (5.1)", frame(DATA, END_STREAM, 1, b"more")),
         ("a second head behind the end (5.1)", get(1, "/page")),
     ] {
-        let mut client = Frames::connect(edge.http).await;
-        client.send([get(1, "/page"), bytes].concat()).await;
-        let ended = client.until(|frame| matches!(frame.kind, RST_STREAM | GOAWAY)).await.expect(name);
-        assert!(matches!(ended.code(), STREAM_CLOSED | PROTOCOL_ERROR), "{name}: {ended:?}");
+        for mut client in doors.both().await {
+            client.send([get(1, "/page"), bytes.clone()].concat()).await;
+            let ended = client.until(|frame| matches!(frame.kind, RST_STREAM | GOAWAY)).await.expect(name);
+            assert!(matches!(ended.code(), STREAM_CLOSED | PROTOCOL_ERROR), "{name}: {ended:?}");
+        }
     }
-    assert_eq!(edge.get("/page").await.text(), "page");
+    doors.assert_serves().await;
 }
 
 #[tokio::test]
 async fn what_is_unknown_or_late_is_passed_over() {
-    let (_origin, edge) = edge_with_page().await;
-    let mut client = Frames::connect_with(edge.http, &[(0x4242, 7)]).await;
-    client.send(frame(0x42, 0xff, 0, b"unknown")).await;
-    client.send(frame(0x42, 0xff, 9, b"unknown")).await;
-    client.send(frame(PRIORITY, 0, 101, &[0, 0, 0, 1, 5])).await;
-    client.send(get(1, "/page")).await;
-    assert_eq!(client.body(1).await, b"page");
-    client.send(window_update(1, 5)).await;
-    client.send(rst_stream(1, 8)).await;
-    client.send(frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 5])).await;
-    assert!(client.is_alive().await);
-    client.send(get(3, "/page")).await;
-    assert_eq!(client.body(3).await, b"page");
+    let doors = Doors::open().await;
+    for mut client in doors.both_with(&[(0x4242, 7)]).await {
+        client.send(frame(0x42, 0xff, 0, b"unknown")).await;
+        client.send(frame(0x42, 0xff, 9, b"unknown")).await;
+        client.send(frame(PRIORITY, 0, 101, &[0, 0, 0, 1, 5])).await;
+        client.send(get(1, "/page")).await;
+        assert_eq!(client.body(1).await, b"page");
+        client.send(window_update(1, 5)).await;
+        client.send(rst_stream(1, 8)).await;
+        client.send(frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 5])).await;
+        assert!(client.is_alive().await);
+        client.send(get(3, "/page")).await;
+        assert_eq!(client.body(3).await, b"page");
+    }
 }
 
 #[tokio::test]
 async fn a_wrong_preface_ends_the_connection() {
-    let (_origin, edge) = edge_with_page().await;
-    let mut raw = crate::harness::raw::Raw::send(edge.http, "PRI * HTTP/2.0\r\n\r\nNO\r\n\r\n").await;
+    let doors = Doors::open().await;
+    let mut raw = crate::harness::raw::Raw::send(doors.edge.http, "PRI * HTTP/2.0\r\n\r\nNO\r\n\r\n").await;
     raw.rest().await;
-    assert_eq!(edge.get("/page").await.text(), "page");
+    doors.assert_serves().await;
 }

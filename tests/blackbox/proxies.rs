@@ -1,8 +1,16 @@
 //! Proxies before the edge: what those that are trusted say of their clients holds, what anybody else says counts for nothing.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
-use crate::harness::{Edge, Origin, Reply, Setup, raw::Raw, setup::HOST, until, until_some};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+
+use crate::harness::{
+    Edge, Origin, Reply, Setup,
+    raw::Raw,
+    setup::HOST,
+    tls::{Authority, VERSIONS, connect_over},
+    until, until_some,
+};
 
 async fn origin() -> Origin {
     Origin::with("/page", Reply::page("page").control("no-store")).await
@@ -126,6 +134,27 @@ async fn a_proxy_protocol_header_says_whose_a_connection_is() {
     }
     assert_eq!(origin.asked().len(), asked);
     assert_eq!(edge.metric("lightmeter_refused_total", &[("reason", "proxy_header")]).await, 5);
+}
+
+#[tokio::test]
+async fn over_tls_it_comes_before_the_handshake() {
+    let (authority, origin) = (Authority::new(), origin().await);
+    let setup = Setup::of(&origin).set("edge.proxy_protocol", "true").set("edge.trusted_proxies", "['127.0.0.1']");
+    let edge = Edge::start(authority.secure(setup, &[HOST])).await;
+    let config = Arc::new(authority.client_config(&VERSIONS, &["http/1.1"]));
+    let mut stream = TcpStream::connect(edge.https).await.unwrap();
+    stream.write_all(&v2(1, IpAddr::from([192, 0, 2, 1]))).await.unwrap();
+    let mut raw = Raw::over(connect_over(stream, &config, HOST).await.unwrap());
+    raw.write(page_request()).await;
+    assert_eq!(raw.status().await, 200);
+    let asked = origin.last("/page");
+    assert_eq!(
+        (asked.field("x-forwarded-for").as_str(), asked.field("x-forwarded-proto").as_str()),
+        ("192.0.2.1", "https")
+    );
+    // Without it there is no handshake.
+    let stream = TcpStream::connect(edge.https).await.unwrap();
+    assert!(connect_over(stream, &config, HOST).await.is_err());
 }
 
 #[tokio::test]

@@ -54,6 +54,11 @@ impl Dns {
         }
     }
 
+    /// From now on, `name` is an alias (CNAME) of another.
+    async fn alias(&self, name: &str, of: &str) {
+        self.tell("set-cname", json!({ "host": format!("{name}."), "target": format!("{of}.") })).await;
+    }
+
     async fn tell(&self, what: &str, body: serde_json::Value) {
         let sent = self.client.post(format!("{MANAGEMENT}/{what}")).body(body.to_string()).send().await;
         assert!(sent.unwrap().status().is_success(), "{what} {body}");
@@ -126,7 +131,7 @@ async fn a_name_that_turns_to_loopback_between_two_looks_leads_nowhere() {
     dns.set(NAME, &[PUBLIC]).await;
     assert_eq!(edge.get("/0.jpg").accept(CHROMIUM).await.picture().size(), (96, 64), "a public address is served from");
     // One after the other, on each refused address alone.
-    let refused = ["127.0.0.1", "10.9.8.7", "169.254.169.254", "192.168.7.7", "::1"];
+    let refused = ["127.0.0.1", "10.9.8.7", "169.254.169.254", "192.168.7.7", "::1", "64:ff9b::7f00:1", "fd00::7"];
     for (number, address) in refused.iter().enumerate() {
         dns.set(NAME, &[address]).await;
         let answer = edge.get(&format!("/{}.jpg", number + 1)).accept(CHROMIUM).await;
@@ -144,12 +149,20 @@ async fn a_name_that_turns_to_loopback_between_two_looks_leads_nowhere() {
         assert_eq!(edge.get(&format!("/{number}.jpg")).accept(CHROMIUM).await.picture().size(), (96, 64));
     }
     forbidden.assert_untouched("several addresses");
-    // A redirect to a name that has turned.
+    // A redirect to a name that has turned, and to an alias of one.
     dns.set("other.example", &["127.0.0.1"]).await;
     origin.set("/moved.jpg", Reply::redirect("http://other.example/0.jpg").header("connection", "close"));
-    let moved = edge.get("/moved.jpg").accept(CHROMIUM).await;
-    assert!(matches!(moved.status.as_u16(), 403 | 502), "{moved:?}");
-    forbidden.assert_untouched("a redirect");
+    for alias_of in [None, Some("inside.example")] {
+        if let Some(inside) = alias_of {
+            dns.set(inside, &["10.9.8.7"]).await;
+            dns.alias("other.example", inside).await;
+        }
+        let moved = edge.get("/moved.jpg").accept(CHROMIUM).await;
+        assert!(matches!(moved.status.as_u16(), 403 | 502), "{moved:?}");
+        let leads_to = alias_of.map_or("127.0.0.1", |_| "10.9.8.7");
+        assert!(moved.problem().contains(leads_to), "{moved:?}");
+        forbidden.assert_untouched("a redirect");
+    }
 
     // Toggling as fast as it can, while pictures and pages are asked for: each look may find either.
     let asked = async {

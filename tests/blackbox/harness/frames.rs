@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{setup::HOST, wait::DEADLINE};
+use super::{raw::Stream, setup::HOST, wait::DEADLINE};
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
@@ -125,7 +125,7 @@ pub(crate) fn post(stream: u32, path: &str) -> Vec<u8> {
 
 /// A connection.
 pub(crate) struct Frames {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     received: Vec<u8>,
 }
 
@@ -137,7 +137,12 @@ impl Frames {
 
     /// Likewise, with settings.
     pub(crate) async fn connect_with(address: SocketAddr, pairs: &[(u16, u32)]) -> Self {
-        let mut frames = Self { stream: TcpStream::connect(address).await.unwrap(), received: Vec::new() };
+        Self::over(TcpStream::connect(address).await.unwrap(), pairs).await
+    }
+
+    /// Likewise, on a connection that is there.
+    pub(crate) async fn over(stream: impl Stream + 'static, pairs: &[(u16, u32)]) -> Self {
+        let mut frames = Self { stream: Box::new(stream), received: Vec::new() };
         frames.send(PREFACE).await;
         frames.send(settings(pairs)).await;
         frames

@@ -85,7 +85,17 @@ impl Authority {
 
     /// A connection on which nothing has been asked yet.
     pub(crate) async fn connect(&self, edge: &Edge, name: &str) -> io::Result<TlsStream<TcpStream>> {
-        connect(edge.https, &Arc::new(self.client_config(&VERSIONS, &["http/1.1"])), name).await
+        self.connect_for(edge, name, "http/1.1").await
+    }
+
+    /// Likewise, for a protocol (RFC 7301).
+    pub(crate) async fn connect_for(
+        &self,
+        edge: &Edge,
+        name: &str,
+        protocol: &str,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        connect(edge.https, &Arc::new(self.client_config(&VERSIONS, &[protocol])), name).await
     }
 }
 
@@ -95,8 +105,17 @@ pub(crate) async fn connect(
     config: &Arc<ClientConfig>,
     name: &str,
 ) -> io::Result<TlsStream<TcpStream>> {
+    connect_over(TcpStream::connect(address).await?, config, name).await
+}
+
+/// Likewise, on a connection that is there.
+pub(crate) async fn connect_over(
+    stream: TcpStream,
+    config: &Arc<ClientConfig>,
+    name: &str,
+) -> io::Result<TlsStream<TcpStream>> {
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    TlsConnector::from(Arc::clone(config)).connect(name, TcpStream::connect(address).await?).await
+    TlsConnector::from(Arc::clone(config)).connect(name, stream).await
 }
 
 /// The certificate that a server has shown.
