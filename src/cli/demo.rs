@@ -1,7 +1,7 @@
 //! `demo`: an origin with freely licensed pictures inside the program, the edge in front of it, and a page that shows what
 //! the browser really got. Everything on loopback, and nothing left behind.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{io::ErrorKind, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use axum::{
@@ -149,6 +149,10 @@ fn print_welcome(edge: SocketAddr, admin: SocketAddr) {
     );
 }
 
+/// How often the demo's directory is tried to be removed, and the time between.
+const REMOVALS: usize = 20;
+const BETWEEN_REMOVALS: Duration = Duration::from_millis(50);
+
 /// A directory that goes with the demo.
 struct Scratch(PathBuf);
 
@@ -160,8 +164,14 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // It may never have been made.
-        let _ = std::fs::remove_dir_all(&self.0);
+        for _ in 0..REMOVALS {
+            match std::fs::remove_dir_all(&self.0) {
+                // Something was stored while it was removed.
+                Err(error) if error.kind() != ErrorKind::NotFound => std::thread::sleep(BETWEEN_REMOVALS),
+                // Or it was never made.
+                _ => return,
+            }
+        }
     }
 }
 

@@ -52,14 +52,15 @@ const fn may_take(own: u64, wanted: u64, free: u64) -> bool {
 impl Uses {
     fn try_take(&mut self, site: &Arc<str>, wanted: u64) -> bool {
         let own = self.sites.get(site).copied().unwrap_or(0);
-        if !may_take(own, wanted, self.free) {
-            return false;
+        if wanted == 0 {
+            return true;
         }
-        if wanted > 0 {
+        let may = may_take(own, wanted, self.free);
+        if may {
             self.free -= wanted;
             self.sites.insert(Arc::clone(site), own + wanted);
         }
-        true
+        may
     }
 
     fn give_back(&mut self, site: &Arc<str>, bytes: u64) {
@@ -187,6 +188,7 @@ mod tests {
         let second = budget.try_reserve(&site("b"), 187).unwrap();
         assert!(budget.try_reserve(&site("b"), 1).is_none());
         assert!(budget.try_reserve(&site("c"), 40).is_some());
+        assert!(budget.try_reserve(&site("a"), 0).is_some(), "nothing is always there");
         drop((all, second));
         assert_eq!(budget.in_use(), 0);
     }
