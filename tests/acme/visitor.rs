@@ -23,12 +23,14 @@ pub(crate) async fn get(
     let (mut stream, certificate) = shake_hands(address, name, roots).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
+    // TLS may have kept it: a task with many visitors is not always let through to its socket.
+    stream.flush().await.map_err(|error| error.to_string())?;
     let mut response = Vec::new();
     // Who closes without a word has sent all it wanted to.
-    let _ = stream.read_to_end(&mut response).await;
+    let end = stream.read_to_end(&mut response).await;
     let response = String::from_utf8_lossy(&response).into_owned();
     if !response.starts_with("HTTP/1.1 200") {
-        return Err(response.lines().next().unwrap_or_default().to_owned());
+        return Err(format!("{:?}, {end:?}", response.lines().next()));
     }
     Ok((response, certificate))
 }

@@ -8,7 +8,11 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{raw::Stream, setup::HOST, wait::DEADLINE};
+use super::{
+    raw::{Stream, sent},
+    setup::HOST,
+    wait::DEADLINE,
+};
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
@@ -150,7 +154,7 @@ impl Frames {
 
     /// Sends bytes; whether the other side still takes them.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        let sent = timeout_at(Instant::now() + DEADLINE, self.stream.write_all(bytes.as_ref())).await;
+        let sent = timeout_at(Instant::now() + DEADLINE, sent(&mut *self.stream, bytes.as_ref())).await;
         sent.expect("nobody reads").is_ok()
     }
 

@@ -1,6 +1,6 @@
 //! A client that writes bytes as they are, for what no ordinary client sends, and that can go away at any moment.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -48,6 +48,12 @@ impl Raw {
     }
 }
 
+/// Writes all, and has TLS keep nothing of it.
+pub(crate) async fn sent(stream: &mut (impl Stream + ?Sized), bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
+}
+
 impl<S: Stream> Raw<S> {
     /// A connection that is there.
     pub(crate) fn over(stream: S) -> Self {
@@ -62,7 +68,7 @@ impl<S: Stream> Raw<S> {
 
     /// Sends more. That the other side has closed already is no matter.
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        let _ = timeout(DEADLINE, self.0.write_all(bytes.as_ref())).await.expect("nobody reads");
+        let _ = timeout(DEADLINE, sent(&mut self.0, bytes.as_ref())).await.expect("nobody reads");
     }
 
     /// Reads until `enough` or the end, and gives what came.
