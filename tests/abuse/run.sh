@@ -91,9 +91,15 @@ wrk -t1 -c64 -d"${seconds}s" -H "$accept" "$picture" >"$scratch/wrk"
 grep -E 'Requests/sec|requests in' "$scratch/wrk"
 grep -qE 'Socket errors|Non-2xx' "$scratch/wrk" && fail "wrk saw failures: $(cat "$scratch/wrk")"
 
+# Attackers are on machines of their own: here on a core of their own, while the server and the visitor, quiet or not, have
+# the others.
+last=$(($(nproc) - 1))
+ours=0-$((last > 0 ? last - 1 : 0))
+taskset -acp "$ours" $server >/dev/null
+
 # How long an ordinary visitor waits for hits, 200 a second on a few connections: 50 %, 99 %, in ms.
 visit() {
-    python3 - "$edge" "$seconds" <<'PYTHON'
+    taskset -c "$ours" python3 - "$edge" "$seconds" <<'PYTHON'
 import http.client, sys, time
 edge, seconds = sys.argv[1], float(sys.argv[2])
 clients = [http.client.HTTPConnection(edge, timeout=10) for _ in range(4)]
@@ -119,8 +125,7 @@ attack() {
     shift
     for round in $(seq "$rounds"); do
         read -r quiet50 quiet99 <<<"$(visit)"
-        # At the lowest priority: attackers are on machines of their own.
-        nice -n 19 slowhttptest -c $attackers -r 400 -l $((seconds + 6)) -v 0 "$@" >"$scratch/slowhttptest" 2>&1 &
+        taskset -c "$last" slowhttptest -c $attackers -r 400 -l $((seconds + 6)) -v 0 "$@" >"$scratch/slowhttptest" 2>&1 &
         local attacker=$!
         for _ in $(seq 50); do [ "$(connections)" -ge $attackers ] && break; sleep 0.1; done
         local open
