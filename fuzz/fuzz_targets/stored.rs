@@ -51,8 +51,10 @@ mod cache {
     }
 
     pub mod purge {
+        mod generation {
+            pub use lightmeter_fuzz::cache::purge::Generation;
+        }
         mod format;
-        mod generation;
         mod hash;
         mod name;
         mod table;

@@ -21,6 +21,11 @@ pub mod request;
 #[path = "../../src/cache"]
 pub mod cache {
     pub mod key;
+
+    pub mod purge {
+        mod generation;
+        pub use generation::Generation;
+    }
 }
 
 /// Develops bytes of one format; others are not kept. Small limits, so that time goes into the reading of files.
