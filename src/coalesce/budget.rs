@@ -5,12 +5,16 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 /// What a site may have, as a multiple of what is free beside it.
 const TIMES_FREE: u64 = 3;
+
+/// How long memory is waited for. After that what comes goes straight to the visitor.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Bytes that may be in use at once.
 #[derive(Debug, Clone)]
@@ -101,18 +105,22 @@ impl Budget {
         taken.then(|| Reserved { shared: Arc::clone(&self.shared), site: Arc::clone(site), bytes })
     }
 
-    /// Waits until `site` may have `bytes`; `None` where it never may. Who wants little may come before one who wants much:
-    /// nobody is held up by another's share.
+    /// Waits until `site` may have `bytes`, for 300 ms at the most; `None` where it may not by then, or never may. Who wants
+    /// little may come before one who wants much: nobody is held up by another's share.
     pub async fn reserve(&self, site: &Arc<str>, bytes: u64) -> Option<Reserved> {
         if bytes > self.largest() {
             return None;
         }
+        timeout(PATIENCE, self.reserve_in_time(site, bytes)).await.ok()
+    }
+
+    async fn reserve_in_time(&self, site: &Arc<str>, bytes: u64) -> Reserved {
         loop {
             // Before it is tried: what is given back meanwhile must not be missed.
             let mut given_back = std::pin::pin!(self.shared.given_back.notified());
             given_back.as_mut().enable();
             if let Some(reserved) = self.try_reserve(site, bytes) {
-                return Some(reserved);
+                return reserved;
             }
             given_back.await;
         }

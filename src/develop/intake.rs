@@ -1,10 +1,9 @@
 //! Taking an original in: is it an image that may be kept, is there memory for it, and then its bytes, which visitors read
 //! while they come.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::time::timeout;
 
 use super::{
     direct::DirectResponse,
@@ -34,9 +33,6 @@ use crate::{
     request::key::{SourceVersion, body_key},
 };
 
-/// How long memory is waited for. After that the original goes straight to the visitor.
-const MEMORY_PATIENCE: Duration = Duration::from_millis(300);
-
 /// An original that may come in.
 pub(super) struct Admitted {
     facts: SourceFacts,
@@ -64,7 +60,7 @@ impl Sources {
         if needed > self.max_body_bytes {
             return Err(WhyOriginal::TooLarge);
         }
-        let reserved = timeout(MEMORY_PATIENCE, self.buffers.reserve(&spec.site, needed)).await.ok().flatten();
+        let reserved = self.buffers.reserve(&spec.site, needed).await;
         let reserved = reserved.ok_or(WhyOriginal::Busy)?;
         let asked_at = asked_at(response, self.clock.now());
         Ok(Admitted { facts: facts_of(input, &response.headers, asked_at, &spec.lifetimes), reserved })

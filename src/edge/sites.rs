@@ -129,7 +129,11 @@ impl Site {
     /// Whether a URL lies on the site's origin: scheme, host, port and path. Only there may a visitor's own credentials go.
     #[must_use]
     pub fn is_on_origin(&self, url: &Url) -> bool {
-        url.as_str().strip_prefix(&self.origin).is_some_and(|rest| rest.starts_with('/'))
+        self.path_of(url.as_str()).is_some()
+    }
+
+    fn path_of<'u>(&self, url: &'u str) -> Option<&'u str> {
+        url.strip_prefix(&self.origin).filter(|path| path.starts_with('/'))
     }
 
     /// What the site may do: one atomic read. A site that nobody pays for may do anything.
@@ -141,7 +145,7 @@ impl Site {
     /// What a URL is called within the site: what lies on its origin has the same name as its path has.
     #[must_use]
     pub fn name_of<'u>(&self, url: &'u str) -> &'u str {
-        url.strip_prefix(&self.origin).filter(|path| path.starts_with('/')).unwrap_or(url)
+        self.path_of(url).unwrap_or(url)
     }
 
     /// What a source is called in charges: the same whichever of its spellings it was asked for by, so that it is paid for once

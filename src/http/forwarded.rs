@@ -36,8 +36,8 @@ struct Hop {
 struct Malformed;
 
 /// Who the client is by the word of `peer`, a proxy that is trusted, and of those before it that are. `None` where nothing is
-/// said, where what must be read of it cannot be, and where both fields are there and name two clients or schemes: somebody may have
-/// added one that the proxy does not know and passes on. Then the proxy itself is the client.
+/// said, where what must be read of it cannot be, and where both fields are there and name two clients or schemes: somebody
+/// may have added one that the proxy does not know and passes on. Then the proxy itself is the client.
 #[must_use]
 pub fn claimed_client(headers: &HeaderMap, peer: IpAddr, is_trusted: impl Fn(IpAddr) -> bool) -> Option<Claim> {
     let standard = headers.contains_key(FORWARDED).then(|| by_forwarded(headers, peer, &is_trusted));

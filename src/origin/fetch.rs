@@ -3,8 +3,9 @@
 
 use std::{
     collections::VecDeque,
-    error::Error as _,
+    error::Error,
     io::{self, ErrorKind},
+    iter,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -377,30 +378,26 @@ fn vet_hop(rules: &OriginRules, from: &Url, to: &Url) -> Hop {
 
 /// Whether the connection was there and ended without a whole head.
 fn has_ended_unanswered(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
-    while let Some(inner) = cause {
-        let is_cut = inner.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message);
-        let is_reset = inner.downcast_ref::<io::Error>().is_some_and(|error| {
+    let has_ended = |cause: &(dyn Error + 'static)| {
+        let is_cut = cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message);
+        let is_reset = cause.downcast_ref::<io::Error>().is_some_and(|error| {
             matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe)
         });
-        if is_cut || is_reset {
-            return !error.is_connect();
-        }
-        cause = inner.source();
-    }
-    false
+        is_cut || is_reset
+    };
+    !error.is_connect() && causes(error).any(has_ended)
+}
+
+/// What is behind an error, the innermost at the end.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    iter::successors(error.source(), |&cause| cause.source())
 }
 
 fn classify(error: &reqwest::Error) -> FetchError {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
-    let mut innermost = error.to_string();
-    while let Some(inner) = cause {
-        if let Some(refused) = inner.downcast_ref::<RefusedAddress>() {
-            return FetchError::RefusedAddress(refused.clone());
-        }
-        innermost = inner.to_string();
-        cause = inner.source();
+    if let Some(refused) = causes(error).find_map(|cause| cause.downcast_ref::<RefusedAddress>()) {
+        return FetchError::RefusedAddress(refused.clone());
     }
+    let innermost = causes(error).last().map_or_else(|| error.to_string(), ToString::to_string);
     if error.is_connect() {
         FetchError::CannotConnect { cause: innermost }
     } else {

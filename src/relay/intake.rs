@@ -4,7 +4,6 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, StatusCode, header::ACCEPT_ENCODING};
-use tokio::time::timeout;
 
 use super::{
     APART, APART_FOR_A_MOMENT, Errand, Relay,
@@ -32,9 +31,6 @@ use crate::{
     origin::fetch::OriginResponse,
     request::key::{SourceVersion, body_key},
 };
-
-/// How long memory is waited for. After that the response goes straight to the visitor.
-const MEMORY_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The most that a response's fields may take together; one with more is not stored.
 const MAX_FIELD_BYTES: usize = 64 * 1024;
@@ -102,7 +98,7 @@ impl Relay {
         if needed > self.max_body_bytes {
             return self.apart(response, landing, APART, why_original);
         }
-        let reserved = timeout(MEMORY_PATIENCE, self.buffers.reserve(&errand.site, needed)).await.ok().flatten();
+        let reserved = self.buffers.reserve(&errand.site, needed).await;
         let Some(mut reserved) = reserved else {
             return self.apart(response, landing, APART_FOR_A_MOMENT, why_original);
         };

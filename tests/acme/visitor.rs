@@ -7,11 +7,10 @@ use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, ServerName},
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use tokio::{io::AsyncReadExt as _, net::TcpStream};
 use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::harness::raw::sent;
 
 /// Gets `path` over a connection of its own. Returns the response, and the certificate that was shown.
 pub(crate) async fn get(
@@ -22,9 +21,8 @@ pub(crate) async fn get(
 ) -> Result<(String, CertificateDer<'static>), String> {
     let (mut stream, certificate) = shake_hands(address, name, roots).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
-    // TLS may have kept it: a task with many visitors is not always let through to its socket.
-    stream.flush().await.map_err(|error| error.to_string())?;
+    // A task with many visitors is not always let through to its socket.
+    sent(&mut stream, request.as_bytes()).await.map_err(|error| error.to_string())?;
     let mut response = Vec::new();
     // Who closes without a word has sent all it wanted to.
     let end = stream.read_to_end(&mut response).await;
