@@ -243,10 +243,7 @@ impl Developer {
         if probe.format == InputFormat::Avif && image::moves(probe, transform) {
             return Err(WhyOriginal::Animated);
         }
-        if probe.pixels() > self.settings.limits.max_pixels {
-            return Err(WhyOriginal::TooLarge);
-        }
-        Ok(())
+        probe.check(&self.settings.limits).map_err(|error| error.why_original())
     }
 
     async fn try_candidates(

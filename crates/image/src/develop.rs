@@ -147,6 +147,7 @@ fn develop_moving(
     cancel: &Cancel,
     extras: &Extras<'_>,
 ) -> Result<Developed, ImageError> {
+    probe.check(&settings.limits)?;
     let plan = plan_seen(source, probe, transform, &settings.limits, cancel)?;
     animation::check(probe, &plan, format, &settings.limits)?;
     let (width, height) = plan.output_size();

@@ -55,10 +55,7 @@ pub fn render(
     cancel: &Cancel,
     extras: &Extras<'_>,
 ) -> Result<Vec<Result<Rendered, ImageError>>, ImageError> {
-    let (width, height) = (probe.width, probe.height);
-    if probe.pixels() > limits.max_pixels {
-        return Err(ImageError::SourceTooLarge { width, height, limit: limits.max_pixels });
-    }
+    probe.check(limits)?;
     let drawn = catching(probe, || {
         let plans = transforms.iter().map(|transform| planned(bytes, probe, transform, limits, cancel));
         draw(bytes, probe, &plans.collect::<Result<Vec<_>, _>>()?, cancel)

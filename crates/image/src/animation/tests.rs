@@ -424,6 +424,38 @@ fn an_animation_at_the_limits_is_made_and_one_over_them_is_not() {
 }
 
 #[test]
+fn a_canvas_over_the_limit_of_a_picture_is_not_made_however_few_frames_it_has() {
+    let too_large = |source: &[u8], options: &str| {
+        let limits = Limits { max_pixels: 32 * 16 - 1, ..settings().limits };
+        let settings = Settings { limits, ..settings() };
+        let (found, transform) = (probe(source).unwrap(), transform(options));
+        let made = develop(
+            source,
+            &found,
+            &transform,
+            OutputFormat::WebP,
+            &settings,
+            Effort::FirstView,
+            &Cancel::default(),
+            &Extras::default(),
+        );
+        matches!(made, Err(ImageError::SourceTooLarge { .. }))
+    };
+    for source in [webp_of(&[WebPFrame(0, 32, RED, 0, 40)], 0), webp_of(&[], 0)] {
+        for options in ["", "trim=10", "anim=false"] {
+            assert!(too_large(&source, options), "{options}");
+        }
+    }
+}
+
+#[test]
+fn an_animation_without_a_frame_is_broken() {
+    let source = webp_of(&[], 0);
+    assert_eq!(probe(&source).unwrap().frames, 1, "as if it had one: its canvas counts");
+    assert!(matches!(moving(&source, ""), Err(ImageError::Broken { .. })));
+}
+
+#[test]
 fn a_file_that_breaks_off_shows_the_frames_that_came() {
     let sources = [
         gif_of(&two_frames(), None),

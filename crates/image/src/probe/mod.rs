@@ -8,7 +8,7 @@ pub(super) mod jpeg;
 pub(super) mod png;
 pub(super) mod webp;
 
-use super::{error::ImageError, format::InputFormat, orientation::Orientation};
+use super::{error::ImageError, format::InputFormat, orientation::Orientation, settings::Limits};
 
 /// Why AVIF sources are left as they are in a build without libaom.
 #[cfg(not(feature = "libaom"))]
@@ -62,6 +62,18 @@ impl Probe {
     #[must_use]
     pub const fn pixels(&self) -> u64 {
         self.width as u64 * self.height as u64
+    }
+
+    /// Whether a picture of these pixels is developed at all.
+    ///
+    /// # Errors
+    /// [`ImageError::SourceTooLarge`]
+    pub const fn check(&self, limits: &Limits) -> Result<(), ImageError> {
+        if self.pixels() > limits.max_pixels {
+            let (width, height) = (self.width, self.height);
+            return Err(ImageError::SourceTooLarge { width, height, limit: limits.max_pixels });
+        }
+        Ok(())
     }
 }
 

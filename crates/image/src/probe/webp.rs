@@ -16,7 +16,7 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
         orientation: chunk(bytes, b"EXIF").map_or(Orientation::UPRIGHT, exif::orientation),
         // One frame alone is drawn as an animation is.
         animated: features.has_animation(),
-        frames: u32::try_from(frames).unwrap_or(u32::MAX),
+        frames: u32::try_from(frames).unwrap_or(u32::MAX).max(1),
         // A lossless picture is unpacked as ARGB beside what is given out, which is copied once.
         whole_bytes_per_pixel: 4 + pixel_bytes,
         pixel_bytes,
