@@ -31,6 +31,7 @@ use super::{
     handler::{Edge, RequestBody, handle},
     limits::{
         framing::{Framing, Requests},
+        paced_io::PacedIo,
         streams::{StreamTimes, Streams},
         watched_io::WatchedIo,
     },
@@ -125,6 +126,11 @@ impl Connections {
 }
 
 impl Connection {
+    /// Its socket, whose client must take what is written.
+    pub(super) fn paced<S>(&self, socket: S) -> PacedIo<S> {
+        PacedIo::new(socket, self.rules.write_timeout)
+    }
+
     /// Answers what `peer` asks on `stream`, until either side closes it.
     pub(super) async fn serve<S>(self, stream: S, peer: Peer)
     where
@@ -134,7 +140,7 @@ impl Connection {
         let client = peer.address;
         let (framing, requests) = Framing::new();
         let written = Arc::new(AtomicU64::new(0));
-        let stream = WatchedIo::new(stream, rules.write_timeout, framing, Arc::clone(&written));
+        let stream = WatchedIo::new(stream, framing, Arc::clone(&written));
         let stalled = rules.edge.metrics.refusals.of(Refused::StalledStream).clone();
         let streams = Streams::new(rules.stream_times, stalled, written);
         let visitor = Arc::new(Visitor::new(Arc::clone(&rules), peer, requests));

@@ -130,6 +130,7 @@ impl Arrived {
             Ok(told) => told,
             Err(refused) => return tracing::debug!(%client, %refused, "a connection was refused"),
         };
+        let stream = connection.paced(stream);
         match scheme {
             Scheme::Http => connection.serve(stream, Peer::plain(client)).await,
             Scheme::Https => secured(connection, stream, client, tls, metrics, stop).await,

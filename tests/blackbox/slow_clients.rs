@@ -1,11 +1,22 @@
 //! Clients that take their time: with a head, with a body, with what they read, or with all of it. Each is let go of at its
 //! limit, holds nothing at the origin meanwhile, and one that is merely slow is served.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
+use tokio::net::TcpSocket;
 
-use crate::harness::{Edge, Gate, Origin, Reply, Setup, pictures, raw::Raw, reply::Content, setup::HOST, until};
+use crate::harness::{
+    Edge, Gate, Origin, Reply, Setup, pictures,
+    raw::{Raw, Stream},
+    reply::Content,
+    setup::HOST,
+    tls::{self, Authority},
+    until,
+};
 
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -66,6 +77,46 @@ async fn who_reads_slowly_but_enough_gets_all() {
         }
     }
     assert!(received > body.len(), "it broke off after {received} bytes");
+}
+
+/// Reads all, so many bytes a second; how much came.
+async fn read_steadily(mut client: Raw<impl Stream>, bytes_per_second: u128) -> usize {
+    let (started, mut received) = (Instant::now(), 0);
+    loop {
+        // What the clock missed is made up for.
+        let due = usize::try_from(started.elapsed().as_micros() * bytes_per_second / 1_000_000).unwrap();
+        match due.saturating_sub(received) {
+            0 => tokio::time::sleep(Duration::from_millis(10)).await,
+            most => match client.read_some(most).await {
+                0 => return received,
+                read => received += read,
+            },
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_takes_enough_in_each_span_gets_all_over_tls_too() {
+    let body = Bytes::from(vec![b'x'; 400 * 1024]);
+    let origin = Origin::with("/large", Reply::ok("text/plain", body.clone()).control("no-store")).await;
+    let authority = Authority::new();
+    let setup = Setup::of(&origin).set("edge.write_timeout", "'1s'");
+    let edge = Edge::start(authority.secure(setup, &[HOST])).await;
+    // What the client's system holds is no more than a piece of what it takes in a span.
+    let connect = async |address| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(8 * 1024).unwrap();
+        socket.connect(address).await.unwrap()
+    };
+    let head = format!("GET /large HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+    let mut plain = Raw::over(connect(edge.http).await);
+    let config = Arc::new(authority.client_config(&tls::VERSIONS, &["http/1.1"]));
+    let secured = tls::connect_over(connect(edge.https).await, &config, HOST).await;
+    let mut secured = Raw::over(secured.unwrap());
+    plain.write(&head).await;
+    secured.write(&head).await;
+    let received = tokio::join!(read_steadily(plain, 96 * 1024), read_steadily(secured, 96 * 1024));
+    assert!(received.0 > body.len() && received.1 > body.len(), "broke off after {received:?} bytes");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! What a client may take: of time while bytes move (`pace`, watched on a connection by `watched_io` and on HTTP/2's streams by
-//! `streams`; `alarm` wakes who waits too long), of connections (`address_connections`), of requests (`rate` is the rule,
+//! What a client may take: of time while bytes move (`pace`, kept to on a socket by `paced_io`, and of HTTP/2's streams by
+//! `streams`, for which `watched_io` counts; `alarm` wakes who waits too long), of connections (`address_connections`), of requests (`rate` is the rule,
 //! `buckets` what is remembered); `network` says who counts as one client, and `proxy_protocol` whose a connection is that
 //! somebody passed on. `framing` tells requests whose length can be read in two ways.
 
@@ -9,6 +9,7 @@ pub mod buckets;
 pub(super) mod framing;
 mod network;
 pub(super) mod pace;
+pub(super) mod paced_io;
 pub mod proxy_protocol;
 mod rate;
 pub(super) mod streams;

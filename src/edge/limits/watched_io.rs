@@ -1,5 +1,4 @@
-//! A connection's bytes, with a client that must take them: one that reads nothing, or a byte now and then, would hold what
-//! waits to be sent to it for ever.
+//! A connection's bytes as HTTP sees them: looked over as they are read, counted as they are written.
 
 use std::{
     io,
@@ -9,54 +8,32 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
-    time::{Duration, Instant},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{
-    alarm::Alarm,
-    framing::Framing,
-    pace::{Moved, Pace},
-};
+use super::framing::Framing;
 
-/// What a client must take of what waits for it in each span, unless that is all.
-const LEAST_TAKEN: usize = 32 * 1024;
-
-/// A stream whose writes fail when its other side does not take them.
+/// A stream that is watched.
 #[derive(Debug)]
 pub(in crate::edge) struct WatchedIo<S> {
     stream: S,
-    pace: Pace,
-    /// Rings when the other side is too late.
-    alarm: Alarm,
     framing: Framing,
     /// Bytes that were written, for whoever wants to know whether they still are.
     written: Arc<AtomicU64>,
 }
 
 impl<S> WatchedIo<S> {
-    /// `stream`, whose other side must take what is written within `span`; counts in `written`.
-    pub(in crate::edge) fn new(stream: S, span: Duration, framing: Framing, written: Arc<AtomicU64>) -> Self {
-        Self { stream, pace: Pace::new(LEAST_TAKEN, span), alarm: Alarm::default(), framing, written }
+    /// `stream`; what is written is counted in `written`.
+    pub(in crate::edge) const fn new(stream: S, framing: Framing, written: Arc<AtomicU64>) -> Self {
+        Self { stream, framing, written }
     }
 
-    /// Notes what a write came to, of `len` bytes; fails where it has waited for too long.
-    fn watch(
-        &mut self,
-        written: Poll<io::Result<usize>>,
-        len: usize,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(result) = written {
-            if let Ok(count) = result {
-                self.written.fetch_add(count as u64, Ordering::Relaxed);
-                self.pace.moved(count, if count == len { Moved::All } else { Moved::Part });
-            }
-            return Poll::Ready(result);
+    fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(count)) = written {
+            self.written.fetch_add(count as u64, Ordering::Relaxed);
         }
-        let late = self.pace.waits(Instant::now());
-        self.alarm.poll(late, context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        written
     }
 }
 
@@ -78,7 +55,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedIo<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedIo<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.watch(written, bytes.len(), context)
+        self.count(written)
     }
 
     fn poll_write_vectored(
@@ -86,23 +63,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedIo<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let len = slices.iter().map(|slice| slice.len()).sum();
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.watch(written, len, context)
+        self.count(written)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 
-    // What TLS holds back waits like anything else that is written.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(context).map_ok(|()| 0);
-        self.watch(flushed, usize::MAX, context).map_ok(|_| ())
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let closed = Pin::new(&mut self.stream).poll_shutdown(context).map_ok(|()| 0);
-        self.watch(closed, usize::MAX, context).map_ok(|_| ())
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
