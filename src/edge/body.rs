@@ -1,6 +1,5 @@
-//! Response bodies, and what is known when one is through: how many bytes the connection took. A body is handed over in
-//! pieces, and the connection never holds more than 64 KiB of them that it has not taken: what was sent of an aborted
-//! download is known to within that.
+//! Response bodies, and what is known when one is through: how many bytes the connection was given. A body is handed over in
+//! pieces, and the connection never holds more than 64 KiB of them that it has not taken.
 
 #[cfg(test)]
 mod tests;
@@ -138,8 +137,7 @@ impl EdgeBody {
         Self { content, handover: None, until: None, sent: 0, meter: None, report: None }
     }
 
-    /// Counts what is handed over as a site's egress (`billing.md` rule 1): before it is, so that no client ever has more
-    /// than was counted.
+    /// Counts what the connection takes as a site's egress (`billing.md` rule 1).
     #[must_use]
     pub fn metered(mut self, meter: Option<Arc<SiteMeter>>) -> Self {
         self.meter = meter;
@@ -188,15 +186,10 @@ impl EdgeBody {
     }
 
     fn hand_over(&mut self, bytes: Bytes) -> Piece {
-        let len = bytes.len() as u64;
-        self.sent += len;
-        if let Some(meter) = &self.meter {
-            meter.count_egress(len);
-        }
-        match &self.handover {
-            Some(handover) => handover.hand_over(bytes),
-            None => Piece::unwatched(bytes),
-        }
+        self.sent += bytes.len() as u64;
+        // The last piece needs nobody to leave the meter to.
+        let meter = if self.is_end_stream() { self.meter.take() } else { self.meter.clone() };
+        Piece::new(bytes, self.handover.clone(), meter)
     }
 }
 

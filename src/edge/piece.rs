@@ -1,6 +1,6 @@
 //! Pieces of a body, and how they are handed to a connection: no further one while what the connection holds and has not
 //! taken would exceed [`PIECE_BYTES`]. A connection asks for more before it has written what it has, and what it holds when
-//! it breaks was counted and never got to anybody: so it holds little.
+//! the process is killed counts and may never have got to anybody: so it holds little.
 
 use std::{
     sync::{
@@ -13,26 +13,43 @@ use std::{
 use bytes::{Buf, Bytes};
 use futures_util::task::AtomicWaker;
 
+use crate::meter::SiteMeter;
+
 /// The most that a connection is given and has not taken; the longest piece, too.
 pub(super) const PIECE_BYTES: usize = 64 * 1024;
 
-/// Bytes handed to a connection. They are taken when it has read them to the end, or lets go of them.
+/// Bytes handed to a connection. They are taken as it reads them; when it has read all, or lets go of them, what it took
+/// of them is counted.
 #[derive(Debug)]
 pub struct Piece {
     bytes: Bytes,
-    /// Who waits for it to be taken, and the bytes that it had.
-    held: Option<(Arc<Handover>, usize)>,
+    /// The bytes that it had.
+    len: usize,
+    /// Who waits for it to be taken.
+    handover: Option<Arc<Handover>>,
+    meter: Option<Arc<SiteMeter>>,
 }
 
 impl Piece {
-    /// One that nobody waits for.
-    pub(super) const fn unwatched(bytes: Bytes) -> Self {
-        Self { bytes, held: None }
+    /// One that `handover` waits for, if it does; what is taken of it is counted by `meter` (`billing.md` rule 1).
+    pub(super) fn new(bytes: Bytes, handover: Option<Arc<Handover>>, meter: Option<Arc<SiteMeter>>) -> Self {
+        let len = bytes.len();
+        if let Some(handover) = &handover {
+            handover.held.fetch_add(len, Ordering::AcqRel);
+        }
+        if let Some(meter) = &meter {
+            meter.hand_over(len as u64);
+        }
+        Self { bytes, len, handover, meter }
     }
 
-    fn taken(&mut self) {
-        if let Some((handover, len)) = self.held.take() {
-            handover.taken(len);
+    /// The connection is done with it.
+    fn end(&mut self) {
+        if let Some(meter) = self.meter.take() {
+            meter.count_egress(self.len as u64, (self.len - self.bytes.len()) as u64);
+        }
+        if let Some(handover) = self.handover.take() {
+            handover.taken(self.len);
         }
     }
 }
@@ -49,8 +66,8 @@ impl Buf for Piece {
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
         if self.bytes.is_empty() {
-            self.taken();
-        } else if let Some((handover, _)) = &self.held {
+            self.end();
+        } else if let Some(handover) = &self.handover {
             // Frame by frame: a stream of HTTP/2 among many is seen to go on before a whole piece is through.
             handover.body.wake();
         }
@@ -59,7 +76,7 @@ impl Buf for Piece {
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
         let bytes = self.bytes.copy_to_bytes(len);
         if self.bytes.is_empty() {
-            self.taken();
+            self.end();
         }
         bytes
     }
@@ -67,7 +84,7 @@ impl Buf for Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        self.taken();
+        self.end();
     }
 }
 
@@ -91,13 +108,6 @@ impl Handover {
         if self.has_room(len) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// A piece that is held until it is taken.
-    pub(super) fn hand_over(self: &Arc<Self>, bytes: Bytes) -> Piece {
-        let len = bytes.len();
-        self.held.fetch_add(len, Ordering::AcqRel);
-        Piece { bytes, held: Some((Arc::clone(self), len)) }
-    }
-
     fn has_room(&self, len: usize) -> bool {
         self.held.load(Ordering::Acquire) + len <= PIECE_BYTES
     }
@@ -117,7 +127,8 @@ mod tests {
     #[test]
     fn a_piece_taken_just_before_its_taking_was_waited_for_is_not_waited_for() {
         let (handover, context) = (Arc::new(Handover::default()), Context::from_waker(noop_waker_ref()));
-        let piece = handover.hand_over(Bytes::from_static(&[7; PIECE_BYTES]));
+        let bytes = Bytes::from_static(&[7; PIECE_BYTES]);
+        let piece = Piece::new(bytes, Some(Arc::clone(&handover)), None);
         assert!(!handover.has_room(1));
         // From here on, in another thread.
         drop(piece);

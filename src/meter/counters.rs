@@ -76,7 +76,7 @@ impl CounterError {
 /// What was counted for a site. While it is added to, there may have been no moment at which all three were so.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Body bytes handed to connections.
+    /// Body bytes that connections took.
     pub egress_bytes: u64,
     /// Requests answered.
     pub requests: u64,
@@ -116,6 +116,16 @@ impl Slot {
     /// Adds bytes; returns how many there are then.
     pub fn add_egress(&self, bytes: u64) -> u64 {
         self.cell().add_egress(bytes)
+    }
+
+    /// Bytes go into a connection's hands: should the process be killed before they are settled, they count as taken.
+    pub fn hand_over(&self, bytes: u64) {
+        self.cell().hand_over(bytes);
+    }
+
+    /// Of bytes that were handed over, so many were taken: those are added. Returns how many there are then.
+    pub fn settle(&self, handed: u64, taken: u64) -> u64 {
+        self.cell().settle(handed, taken)
     }
 
     /// Adds a request, and what it saved.
@@ -230,7 +240,8 @@ impl CounterFile {
             self.reach(&mut made, last).map_err(|error| self.error(error))?;
         }
         for (site, index) in sites {
-            made.put(site, index);
+            // What was in hand when a process was killed may have been written, and what was delivered is never lost.
+            made.put(site, index).cell().take_over();
         }
         Ok(())
     }

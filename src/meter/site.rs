@@ -70,13 +70,19 @@ impl SiteMeter {
         self.charges_variants.load(Ordering::Relaxed)
     }
 
-    /// Counts bytes of an optimized image about to be handed to a connection (rule 1). Where they use up the lease, the site
-    /// is essential from the next request on, until the ledger gives another.
-    pub fn count_egress(&self, bytes: u64) {
-        let count = self.slot.add_egress(bytes);
+    /// Notes bytes of an optimized image that are about to be handed to a connection: if the process is killed before they are
+    /// counted, they are as if taken, so that no client ever has more than was counted.
+    pub fn hand_over(&self, bytes: u64) {
+        self.slot.hand_over(bytes);
+    }
+
+    /// Counts those of bytes handed over that the connection took (rule 1). Where they use up the lease, the site is essential
+    /// from the next request on, until the ledger gives another.
+    pub fn count_egress(&self, handed: u64, taken: u64) {
+        let count = self.slot.settle(handed, taken);
         let renew_at = self.renew_at.load(Ordering::Relaxed);
         if count >= renew_at {
-            self.used_much_of_lease(count, count - bytes < renew_at);
+            self.used_much_of_lease(count, count - taken < renew_at);
         }
     }
 
@@ -164,6 +170,11 @@ mod tests {
         SiteMeter::unbacked("shop".parse().unwrap())
     }
 
+    fn count(meter: &SiteMeter, bytes: u64) {
+        meter.hand_over(bytes);
+        meter.count_egress(bytes, bytes);
+    }
+
     fn credits(microcredits: i64) -> Microcredits {
         Microcredits::new(microcredits)
     }
@@ -177,9 +188,9 @@ mod tests {
     fn a_lease_that_is_used_up_makes_the_site_essential_at_once() {
         let meter = meter();
         meter.set_lease(BytesPerCredit::default(), 0, credits(200), Entitlement::Optimize);
-        meter.count_egress(999);
+        count(&meter, 999);
         assert_eq!(meter.entitlement(), Entitlement::Optimize);
-        meter.count_egress(1);
+        count(&meter, 1);
         assert_eq!(meter.entitlement(), Entitlement::Essential);
         meter.set_lease(BytesPerCredit::default(), 1_000, credits(200), Entitlement::Optimize);
         assert_eq!(meter.entitlement(), Entitlement::Optimize);
@@ -188,7 +199,7 @@ mod tests {
     #[test]
     fn a_lease_that_came_too_late_does_not_entitle() {
         let meter = meter();
-        meter.count_egress(5_000);
+        count(&meter, 5_000);
         meter.set_lease(BytesPerCredit::default(), 1_000, credits(200), Entitlement::Optimize);
         assert_eq!(meter.entitlement(), Entitlement::Essential);
     }
@@ -197,21 +208,32 @@ mod tests {
     async fn the_poster_is_woken_once_when_half_of_a_lease_is_used() {
         let meter = meter();
         meter.set_lease(BytesPerCredit::default(), 0, credits(200), Entitlement::Optimize);
-        meter.count_egress(499);
+        count(&meter, 499);
         assert!(!meter.wants_lease());
-        meter.count_egress(1);
+        count(&meter, 1);
         assert!(meter.wants_lease());
         meter.wake.notified().await;
-        meter.count_egress(1);
+        count(&meter, 1);
         let again = tokio::time::timeout(std::time::Duration::ZERO, meter.wake.notified()).await;
         assert!(again.is_err(), "woken for each byte");
+    }
+
+    #[test]
+    fn what_a_connection_did_not_take_is_not_counted() {
+        let meter = meter();
+        meter.set_lease(BytesPerCredit::default(), 0, credits(200), Entitlement::Optimize);
+        meter.hand_over(5_000);
+        assert_eq!(meter.counted().egress_bytes, 0, "it is in hand");
+        meter.count_egress(5_000, 300);
+        assert_eq!(meter.counted().egress_bytes, 300);
+        assert_eq!(meter.entitlement(), Entitlement::Optimize);
     }
 
     #[test]
     fn on_the_variants_tariff_no_number_of_bytes_makes_a_site_essential() {
         let meter = meter();
         meter.set_by_variants(Entitlement::Optimize);
-        meter.count_egress(u64::MAX / 2);
+        count(&meter, u64::MAX / 2);
         assert_eq!(meter.entitlement(), Entitlement::Optimize);
     }
 }

@@ -1,15 +1,17 @@
 //! The `egress` tariff (`billing.md` rules 1, 2, 6, 12): body bytes of optimized images that were really sent.
 
+use bytes::Bytes;
 use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::net::TcpStream;
 
 use crate::harness::{
     CHROMIUM, Edge, Origin, Reply, Setup, api::number, edge::Ending, pictures, pictures::Scan, raw::Raw, setup::HOST,
     until,
 };
 
-/// One piece that is handed to a connection.
+/// The most that a connection is given at once.
 const PIECE: u64 = 64 * 1024;
 
 async fn shop() -> (Origin, Edge) {
@@ -66,7 +68,7 @@ async fn heads_conditions_originals_and_other_files_count_nothing() {
 }
 
 #[tokio::test]
-async fn an_aborted_download_counts_what_was_sent_to_within_one_piece() {
+async fn an_aborted_download_counts_what_was_sent() {
     let origin = Origin::with("/large.png", Reply::png(pictures::noise_png(2_800, 2_800)).max_age(86_400)).await;
     let edge = Edge::start(Setup::paid(&origin, "egress").set("images.memory_budget", "'2GiB'")).await;
     edge.until_entitlement("shop", "optimize").await;
@@ -88,12 +90,35 @@ async fn an_aborted_download_counts_what_was_sent_to_within_one_piece() {
     let received = (received.len() - head_len) as u64 + visitor.take_what_is_there().await;
     visitor.reset();
     edge.signal(Signal::CONT);
-    until("the abort is counted", async || {
-        let counted = posted_bytes(&edge).await;
-        counted >= received && counted <= received + PIECE
-    })
-    .await;
     assert!(received < whole - PIECE, "nothing was cut off");
+    until("the abort is counted, to the byte", async || posted_bytes(&edge).await == received).await;
+}
+
+#[tokio::test]
+async fn what_waits_for_a_window_of_http2_is_not_sent() {
+    let (_origin, edge) = shop().await;
+    let whole = edge.get("/coffee.jpg?w=300").accept(CHROMIUM).await.body.len() as u64;
+    let window = 1_000;
+    assert!(window < whole);
+    let socket = TcpStream::connect(edge.http).await.unwrap();
+    let client = h2::client::Builder::new().initial_window_size(window as u32).handshake::<_, Bytes>(socket);
+    let (mut ask, connection) = client.await.unwrap();
+    let connection = tokio::spawn(connection);
+    for _ in 0..20 {
+        let request = http::Request::get(format!("http://{HOST}/coffee.jpg?w=300")).header("accept", CHROMIUM);
+        let (answer, mut stream) = ask.send_request(request.body(()).unwrap(), true).unwrap();
+        let mut body = answer.await.unwrap().into_body();
+        let mut received = 0;
+        while received < window {
+            received += body.data().await.unwrap().unwrap().len() as u64;
+        }
+        stream.send_reset(h2::Reason::CANCEL);
+    }
+    drop(ask);
+    connection.abort();
+    until("what was sent is counted", async || posted_bytes(&edge).await >= whole + 20 * window).await;
+    let sent = edge.get("/coffee.jpg?w=300").accept(CHROMIUM).await.body.len() as u64;
+    until("all is posted", async || posted_bytes(&edge).await == whole + 20 * window + sent).await;
 }
 
 #[tokio::test]

@@ -181,17 +181,22 @@ fn lengths_and_ends_are_told_as_before() {
 }
 
 #[test]
-fn a_piece_is_counted_when_it_is_handed_over() {
+fn a_piece_counts_when_it_was_taken_and_as_much_as_was() {
     let meter = meter();
-    let mut polled = Polled::new(whole(PIECE_BYTES + 10).metered(Some(Arc::clone(&meter))));
-    assert_eq!(meter.counted().egress_bytes, 0);
-    let first = polled.piece();
-    assert_eq!(meter.counted().egress_bytes, PIECE_BYTES as u64);
+    let mut polled = Polled::new(whole(2 * PIECE_BYTES + 10).metered(Some(Arc::clone(&meter))));
+    let mut first = polled.piece();
+    first.advance(PIECE_BYTES - 1);
     assert!(polled.poll().is_pending());
-    assert_eq!(meter.counted().egress_bytes, PIECE_BYTES as u64, "what waits is not counted");
+    assert_eq!(meter.counted().egress_bytes, 0, "it is still in hand");
+    first.advance(1);
+    assert_eq!(meter.counted().egress_bytes, PIECE_BYTES as u64);
     drop(first);
     drop(polled.piece());
-    assert_eq!(meter.counted().egress_bytes, PIECE_BYTES as u64 + 10);
+    assert_eq!(meter.counted().egress_bytes, PIECE_BYTES as u64, "it took nothing of the second");
+    let mut last = polled.piece();
+    let _ = last.copy_to_bytes(3);
+    drop(last);
+    assert_eq!(meter.counted().egress_bytes, PIECE_BYTES as u64 + 3);
 }
 
 #[test]
@@ -231,7 +236,7 @@ async fn serve(stream: UnixStream, len: usize, meter: Arc<SiteMeter>) {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_was_counted_at_most_one_piece_too_much() {
+async fn a_connection_that_breaks_was_counted_to_the_byte() {
     const LEN: usize = 64 << 20;
     let meter = meter();
     let (mut client, server) = UnixStream::pair().unwrap();
@@ -250,7 +255,7 @@ async fn a_connection_that_breaks_was_counted_at_most_one_piece_too_much() {
     let head = received.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
     let (got, counted) = ((received.len() - head) as u64, meter.counted().egress_bytes);
     assert!(got < LEN as u64, "it broke before the end");
-    assert!((got..=got + PIECE_BYTES as u64).contains(&counted), "{got} bytes came, {counted} were counted");
+    assert_eq!(got, counted);
 }
 
 #[tokio::test]

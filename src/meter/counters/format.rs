@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! header   0 magic · 8 version · 16 node id · 32 check of it · 40 slots made
-//! slot     0 length of the site's id · 1 the id · 64 egress bytes · 72 requests · 80 saved bytes · 88 spare · 96 check of the id
+//! slot     0 length of the site's id · 1 the id · 64 egress bytes · 72 requests · 80 saved bytes · 88 bytes in hand · 96 check of the id
 //! ```
 //!
 //! The checks are hashes: a bit that flips in a node id or a site's would have everything counted charged again, to whomever.

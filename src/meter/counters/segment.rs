@@ -17,20 +17,36 @@ use super::{
 
 /// What one site's counts are added to: a cache line of its own, so that sites do not slow each other down.
 ///
-/// Nothing is ordered by them, and each is exact by itself: that is all that `Relaxed` promises and all that is needed.
+/// Each is exact by itself: that is all that `Relaxed` promises and, but for [`Cell::settle`], all that is needed.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub(super) struct Cell {
     egress_bytes: AtomicU64,
     requests: AtomicU64,
     saved_bytes: AtomicU64,
-    _spare: AtomicU64,
+    /// Of bytes that connections hold and have not taken.
+    in_hand: AtomicU64,
     _check: [AtomicU64; 4],
 }
 
 impl Cell {
     pub(super) fn add_egress(&self, bytes: u64) -> u64 {
         self.egress_bytes.fetch_add(bytes, Ordering::Relaxed).wrapping_add(bytes)
+    }
+
+    pub(super) fn hand_over(&self, bytes: u64) {
+        self.in_hand.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// A process that is killed in the midst of it has counted nothing, rather than the same twice.
+    pub(super) fn settle(&self, handed: u64, taken: u64) -> u64 {
+        self.in_hand.fetch_sub(handed, Ordering::Relaxed);
+        self.egress_bytes.fetch_add(taken, Ordering::Release).wrapping_add(taken)
+    }
+
+    /// Counts what a process that is gone had in hand.
+    pub(super) fn take_over(&self) {
+        self.add_egress(self.in_hand.swap(0, Ordering::Relaxed));
     }
 
     pub(super) fn add_request(&self, saved_bytes: u64) {

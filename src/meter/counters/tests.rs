@@ -29,6 +29,22 @@ fn home() -> (TempDir, PathBuf) {
     (home, path)
 }
 
+#[test]
+fn what_a_killed_process_had_in_hand_counts_as_taken() {
+    let (_home, path) = home();
+    let counters = CounterFile::open(&path).unwrap();
+    let shop = counters.slot(&site("shop")).unwrap();
+    shop.hand_over(100);
+    shop.hand_over(30);
+    assert_eq!(shop.settle(100, 7), 7);
+    assert_eq!(shop.read().egress_bytes, 7);
+    drop((shop, counters));
+    for _ in 0..2 {
+        let counters = CounterFile::open(&path).unwrap();
+        assert_eq!(counters.slot(&site("shop")).unwrap().read().egress_bytes, 37, "once");
+    }
+}
+
 /// Changes bytes of the file.
 fn write_at(path: &Path, offset: usize, bytes: &[u8]) {
     OpenOptions::new().write(true).open(path).unwrap().write_all_at(bytes, offset as u64).unwrap();
