@@ -67,6 +67,7 @@ impl Origination {
         let content = match self {
             Self::Stored(head) => u128::from_le_bytes(head.version.0),
             // Its version is not known yet; an address is no version's number.
+            // It is this one's for as long as the origination is kept.
             Self::Filling(fill) => Arc::as_ptr(fill).addr() as u128,
         };
         SharedBy { source, content }
@@ -183,7 +184,8 @@ impl Developer {
     }
 
     async fn work(&self, job: &Job, origination: Origination, seat: Option<Seat>, made: &mut Made) -> Developed {
-        let source = match self.whole(&job.spec, origination).await {
+        // Kept until the seat is left: its content is told apart by it.
+        let source = match self.whole(&job.spec, origination.clone()).await {
             Ok(source) => source,
             Err(developed) => return developed,
         };

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     billing::Entitlement,
     cache::object::{SourceHead, Variant},
+    coalesce::fill::End,
     config::FirstView,
     develop::{
         Developed, Job, Obtained, Origination, SourceFill, SourceSpec, StoredSource,
@@ -209,7 +210,11 @@ impl Miss<'_> {
         why: WhyOriginal,
         way: Way,
     ) -> Result<Answer, Problem> {
-        match fill.reader() {
+        // One whose length is not known may prove too large to be held: then it is only the leader's.
+        let is_for_another =
+            way.collapsed && fill.announced_len.is_none() && matches!(fill.ended().await, End::NotHeld(_));
+        let reader = if is_for_another { None } else { fill.reader() };
+        match reader {
             Some(reader) => Ok(respond::filling(self.context, fill, reader, why, way)),
             None => self.direct(spec, &DirectResponse::none(why)).await,
         }

@@ -1,11 +1,13 @@
 //! What one visitor gets, or asks for, decides nothing for the others: neither what is stored nor who sees it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 
 use crate::harness::{
-    CHROMIUM, Edge, Gate, Origin, Reply, Setup, edge::Ending, pictures, pictures::Scan, reply::Content,
+    CHROMIUM, Edge, Gate, Origin, Reply, Setup, edge::Ending, pictures, pictures::Scan, reply::Content, until,
 };
 
 #[tokio::test]
@@ -66,6 +68,26 @@ async fn all_get_an_original_whole_that_proves_too_large_only_on_its_way() {
     for answer in answers {
         assert_eq!((answer.status, answer.detail().as_str()), (StatusCode::OK, "too-large"));
         assert_eq!(answer.body, original);
+    }
+}
+
+#[tokio::test]
+async fn nobody_gets_the_beginning_alone_of_what_proves_too_large_on_its_way() {
+    let original = Bytes::from(pictures::noise_png(400, 400));
+    let gate = Gate::closed();
+    let (beginning, rest) = (original.slice(..50_000), original.slice(50_000..));
+    let origin = Origin::with("/chunked.png", Reply::of(Content::GatedChunks(beginning, gate.clone(), rest))).await;
+    let setup = Setup::of(&origin).set("origin.max_body_bytes", "'100KiB'").site("first_view", "'original'");
+    let edge = Edge::start(setup).await;
+    let views = (0..6).map(|_| edge.get("/chunked.png").accept(CHROMIUM).into_future());
+    let (answers, ()) = tokio::join!(join_all(views), async {
+        until("it is asked for", async || origin.count("/chunked.png") > 0).await;
+        // As long as the others may need to join.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        gate.open();
+    });
+    for answer in answers {
+        assert_eq!((answer.status, answer.body), (StatusCode::OK, original.clone()));
     }
 }
 

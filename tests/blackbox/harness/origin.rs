@@ -199,7 +199,9 @@ fn declared_len(content: &Content) -> Option<u64> {
         Content::Whole(bytes) => Some(bytes.len() as u64),
         Content::Gated(first, _, second) => Some((first.len() + second.len()) as u64),
         Content::Cut(_, len) | Content::Stalled(_, len) => Some(*len),
-        Content::Chunked(_) | Content::Endless(_) | Content::Echo | Content::Field(_) => None,
+        Content::Chunked(_) | Content::GatedChunks(..) | Content::Endless(_) | Content::Echo | Content::Field(_) => {
+            None
+        }
     }
 }
 
@@ -208,7 +210,7 @@ fn body_of(content: Content, asked: &Asked, incoming: Incoming) -> Body {
         Content::Field(name) => whole(asked.field(name).into()),
         Content::Whole(bytes) => whole(bytes),
         Content::Chunked(pieces) => streamed(stream::iter(pieces.into_iter().map(Ok))),
-        Content::Gated(first, gate, second) => {
+        Content::Gated(first, gate, second) | Content::GatedChunks(first, gate, second) => {
             let later = stream::once(async move {
                 gate.passed().await;
                 Ok(second)

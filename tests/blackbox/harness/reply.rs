@@ -52,6 +52,8 @@ pub(crate) enum Content {
     Chunked(Vec<Bytes>),
     /// The first part at once, the second when the gate opens; with the length of both.
     Gated(Bytes, Gate, Bytes),
+    /// Likewise, without a length.
+    GatedChunks(Bytes, Gate, Bytes),
     /// These bytes and then no more, though the length says so: the connection breaks.
     Cut(Bytes, u64),
     /// These bytes and then nothing, though the length says so and the connection stays.
