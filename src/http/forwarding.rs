@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
     header::{
-        CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+        ALT_SVC, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
         TRANSFER_ENCODING, UPGRADE, VIA,
     },
 };
@@ -39,6 +39,12 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
+}
+
+/// Takes out what an origin offers of itself elsewhere (`Alt-Svc`, RFC 7838): said here, it would be of this server, which a
+/// browser would then look for by a protocol, or at a port, where it is not.
+pub fn remove_other_services(headers: &mut HeaderMap) {
+    headers.remove(ALT_SVC);
 }
 
 /// Settles how long a response is (RFC 9112, 6.3): where it has a transfer coding, such as chunks, a length counts for nothing.

@@ -237,6 +237,7 @@ impl Origins {
         let mut headers = inner.headers().clone();
         forwarding::settle_length(&mut headers);
         forwarding::remove_hop_by_hop(&mut headers);
+        forwarding::remove_other_services(&mut headers);
         Ok(OriginResponse {
             status: inner.status(),
             headers,

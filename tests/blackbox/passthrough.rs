@@ -212,6 +212,20 @@ async fn fields_of_one_connection_do_not_pass_to_the_next() {
 }
 
 #[tokio::test]
+async fn other_services_of_the_origins_are_not_offered_here() {
+    let offering = |reply: Reply| reply.header("alt-svc", "h3=\":443\"; ma=86400");
+    let origin = Origin::with("/page", offering(Reply::page("page").max_age(600))).await;
+    origin.set("/own", offering(Reply::page("own").control("no-store")));
+    origin.set("/a.jpg", offering(Reply::jpeg(pictures::small_jpeg(1)).max_age(600)));
+    origin.set("/b.jpg", offering(Reply::jpeg(pictures::small_jpeg(2)).control("no-store")));
+    let edge = Edge::start(Setup::of(&origin)).await;
+    for path in ["/page", "/page", "/own", "/a.jpg", "/a.jpg", "/b.jpg"] {
+        let answer = edge.get(path).await;
+        assert_eq!((answer.status.as_u16(), answer.has("alt-svc")), (200, false), "{path}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_turns_out_to_be_an_image_is_developed_like_any_other() {
     let original = pictures::demo("coffee.jpg");
     let origin =
