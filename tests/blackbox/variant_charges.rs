@@ -58,6 +58,18 @@ async fn the_same_source_under_its_url_is_the_same_size() {
 }
 
 #[tokio::test]
+async fn the_same_source_under_another_spelling_is_the_same_size() {
+    let (origin, edge) = shop().await;
+    for spelling in ["/%63offee.jpg", "/c%6Fffee.jpg"] {
+        origin.set(spelling, Reply::jpeg(pictures::demo("coffee.jpg")).max_age(86_400));
+    }
+    for path in ["/coffee.jpg?w=200", "/%63offee.jpg?w=200", "/lm/w=200/c%6Fffee.jpg"] {
+        assert_eq!(edge.get(path).accept(CHROMIUM).await.detail(), "avif", "{path}");
+    }
+    assert_eq!(spent(&edge).await.0, 2.0);
+}
+
+#[tokio::test]
 async fn what_delivers_nothing_costs_nothing() {
     let (_origin, edge) = shop().await;
     let head = edge.request(Method::HEAD, "/coffee.jpg?w=200").accept(CHROMIUM).await;
