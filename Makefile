@@ -18,7 +18,7 @@ demo: deps ## see it work: an origin with pictures, the edge, and a page to open
 test: deps ## run all tests
 	cargo test --workspace --locked
 
-acme: deps ## order certificates from a real authority (pebble; apt-get installs it)
+acme: deps ## order certificates from a real authority, ask a DNS server that rebinds (root; pebble by apt-get)
 	tests/acme/run.sh
 
 # With the examples, which need what tests need: dependencies are built with the same features for all, and once.

@@ -1,9 +1,13 @@
 //! A test in a network and with a resolver of its own: the test runs once more, alone, where loopback is all there is, with
-//! addresses added to it, and names are asked of whoever listens there. Takes root, and says so where it is not to be had.
+//! addresses added to it, and names are asked of whoever listens there. Takes root, and says so where it is not to be had; where
+//! nothing may be left out, the test fails then.
 
 use std::{env, process::Command};
 
 const INSIDE: &str = "LIGHTMETER_TEST_IN_NAMESPACE";
+
+/// Set where a test that cannot be run is a failure: `make acme` has installed what it takes.
+const NOTHING_LEFT_OUT: &str = "LIGHTMETER_TEST_NOTHING_LEFT_OUT";
 
 /// Sets up what the test finds: `$1` is the test, `$0` its program, the rest are addresses.
 const SCRIPT: &str = "
@@ -11,7 +15,7 @@ const SCRIPT: &str = "
     program=$0 test=$1; shift
     ip link set lo up
     for address; do ip address add $address dev lo; done
-    printf 'nameserver 127.0.0.1\\noptions timeout:1 attempts:1\\n' >$HOME/resolv.conf
+    echo nameserver 127.0.0.1 >$HOME/resolv.conf
     mount --bind $HOME/resolv.conf /etc/resolv.conf
     exec $program --exact $test --nocapture
 ";
@@ -23,7 +27,7 @@ pub(crate) fn is_inside(test: &str, addresses: &[&str]) -> bool {
     }
     let may = Command::new("unshare").args(["--mount", "--net", "ip", "link", "set", "lo", "up"]).output();
     if !may.is_ok_and(|may| may.status.success()) {
-        println!("not put to the test: a network of its own takes privileges that there are not");
+        leave_out("a network of its own takes privileges that there are not");
         return false;
     }
     let home = tempfile::tempdir().unwrap();
@@ -37,4 +41,10 @@ pub(crate) fn is_inside(test: &str, addresses: &[&str]) -> bool {
         String::from_utf8_lossy(&output.stderr)
     );
     false
+}
+
+/// Says why a test is not run, where that may be.
+pub(crate) fn leave_out(why: &str) {
+    assert!(env::var_os(NOTHING_LEFT_OUT).is_none(), "cannot be put to the test: {why}");
+    println!("not put to the test: {why}");
 }
