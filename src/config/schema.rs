@@ -196,7 +196,8 @@ pub struct Origin {
     pub max_body_bytes: ByteSize,
     /// Redirects followed for an image.
     pub max_redirects: usize,
-    /// Requests to origins under way at once, a quarter of them for one site; further ones get 503.
+    /// Requests to origins under way at once, a quarter of them for one site; further ones get 503. As many again are read by
+    /// visitors as they come.
     pub max_requests: usize,
     /// How long a failure (no connection, timeout, 5xx) is remembered before the origin is asked again.
     pub failure_ttl: Span,

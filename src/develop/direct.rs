@@ -37,13 +37,14 @@ pub struct DirectResponse {
 }
 
 impl DirectResponse {
-    /// Puts a response up to be taken. Who takes it reads it at his own pace.
+    /// Puts a response up to be taken. Who takes it reads it at his own pace; where there is no place for one more who does,
+    /// each asks for himself, and is told so.
     #[must_use]
     pub fn new(mut response: OriginResponse, why: WhyOriginal) -> Self {
-        response.unhurried();
         let is_refusal = matches!(response.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         let may_differ_by_user = is_refusal || may_differ_by_user(why);
-        Self { response: Handoff::new(response), why, may_differ_by_user }
+        let response = response.unhurried().map_or_else(|_| Handoff::default(), |()| Handoff::new(response));
+        Self { response, why, may_differ_by_user }
     }
 
     /// One that nobody can take: each asks for himself.

@@ -73,7 +73,7 @@ impl Miss<'_> {
             return passthrough::forward_for_user(self.edge, self.visit, spec.url.clone(), WhyOriginal::NoStore).await;
         }
         let mut response = self.edge.origins.fetch_image(&spec.rules, spec.url.clone(), &Validators::default()).await?;
-        response.unhurried();
+        response.unhurried()?;
         let origin_ms = Some(milliseconds(response.waited));
         let way = Way { handling: Handling::Bypass, origin_ms, ..FORWARDED };
         let why = why_direct(&response, WhyOriginal::NoStore);
@@ -127,7 +127,7 @@ impl Miss<'_> {
             None => {
                 let mut own =
                     self.edge.origins.fetch_image(&spec.rules, spec.url.clone(), &Validators::default()).await?;
-                own.unhurried();
+                own.unhurried()?;
                 let why = why_direct(&own, direct.why);
                 (own, why)
             }

@@ -30,7 +30,7 @@ use crate::{
         storability::{Credentials, storable_image, varies_by_accept},
     },
     image::{format::InputFormat, why_original::WhyOriginal},
-    origin::fetch::OriginResponse,
+    origin::{fetch::OriginResponse, places::Reader},
     request::{
         ImageRequest, SourceRef,
         key::{ResponseName, SourceName},
@@ -115,7 +115,10 @@ pub(super) async fn send(
     url: Url,
 ) -> Result<OriginResponse, Problem> {
     let headers = forwarded_fields(visit);
-    let forward = |body| edge.origins.forward(&visit.site.rules, visit.method.clone(), url, headers, body);
+    let forward = |body| {
+        let (rules, method) = (&visit.site.rules, visit.method.clone());
+        edge.origins.forward(rules, method, url, headers, body, Reader::Visitor)
+    };
     let Some(mut upload) = body else { return Ok(forward(None).await?) };
     let (late, broken) = (upload.late(), upload.broken());
     let sent = match upload.begin(&edge.limits.uploads, &visit.site.id).await {

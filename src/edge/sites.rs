@@ -3,7 +3,6 @@
 use std::{borrow::Cow, collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use http::HeaderValue;
-use tokio::sync::Semaphore;
 use url::Url;
 
 use super::{limits::buckets::Bucket, secure};
@@ -13,7 +12,7 @@ use crate::{
     config::{Config, Essential, EssentialDelivery, FirstView, HttpsUse, Passthrough, Qualities, SiteConfig, Span},
     http::freshness::Lifetimes,
     meter::SiteMeter,
-    origin::{address::AddressPolicy, fetch::OriginRules, url_guard::AllowedHosts},
+    origin::{address::AddressPolicy, fetch::OriginRules, places::Places, url_guard::AllowedHosts},
     request::{
         Presets, SourceRef,
         signature::{Keys, Signing},
@@ -93,8 +92,8 @@ impl Site {
         before: Option<&Self>,
     ) -> Self {
         let share = before.map_or_else(
-            || Arc::new(Semaphore::new((config.origin.max_requests / SITE_PART).max(1))),
-            |before| Arc::clone(&before.rules.share),
+            || Places::new((config.origin.max_requests / SITE_PART).max(1)),
+            |before| before.rules.share.clone(),
         );
         let policy = if site.allow_private_origin { AddressPolicy::PrivateAllowed } else { AddressPolicy::PublicOnly };
         let id: Arc<str> = site.id.as_str().into();
@@ -283,12 +282,10 @@ mod tests {
         let before = table(&config("requests_per_second=1\nburst=1"), &SiteTable::default());
         let now = std::time::Instant::now();
         assert!(before.find("a.example").unwrap().requests.as_ref().unwrap().take(now).is_ok());
-        let _asking = Arc::clone(&before.find("a.example").unwrap().rules.share).try_acquire_owned().unwrap();
         let after = table(&config("requests_per_second=1\nburst=1\nquality=60"), &before);
         let (old, new) = (before.find("a.example").unwrap(), after.find("x.a.example").unwrap());
         assert!(new.requests.as_ref().unwrap().take(now).is_err());
-        assert_eq!(new.rules.share.available_permits(), old.rules.share.available_permits());
-        assert!(Arc::ptr_eq(&new.rules.share, &old.rules.share));
+        assert!(new.rules.share.are(&old.rules.share));
     }
 
     #[test]

@@ -17,13 +17,13 @@ use http::{
         ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, SET_COOKIE, USER_AGENT,
     },
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use super::{
     address::{AddressPolicy, RefusedAddress},
     error::FetchError,
     lookups::Lookups,
+    places::{Held, Places, Reader},
     resolve::{VettingResolver, on_behalf_of},
     upload,
     url_guard::{AllowedHosts, vet_url},
@@ -44,7 +44,7 @@ pub struct OriginRules {
     /// Which addresses may be connected to.
     pub policy: AddressPolicy,
     /// The part of all requests under way that may be this site's: an origin that is slow must not starve the others'.
-    pub share: Arc<Semaphore>,
+    pub share: Places,
 }
 
 /// What is known of a stored original, to ask whether it still holds (RFC 9110, 13.1).
@@ -61,7 +61,7 @@ pub struct Validators {
 pub struct Origins {
     public: reqwest::Client,
     private: reqwest::Client,
-    permits: Arc<Semaphore>,
+    places: Places,
     limits: config::Origin,
     name: String,
     metrics: Arc<Metrics>,
@@ -84,7 +84,7 @@ pub struct OriginResponse {
     pace: Pace,
     idle_timeout: Duration,
     /// Its places among the requests under way.
-    _held: [OwnedSemaphorePermit; 2],
+    held: Held,
 }
 
 /// How long the body may take.
@@ -121,7 +121,7 @@ impl Origins {
         Ok(Self {
             public: client(AddressPolicy::PublicOnly)?,
             private: client(AddressPolicy::PrivateAllowed)?,
-            permits: Arc::new(Semaphore::new(limits.max_requests)),
+            places: Places::new(limits.max_requests),
             limits,
             name: name.to_owned(),
             metrics,
@@ -168,6 +168,7 @@ impl Origins {
                 headers: headers.clone(),
                 body: None,
                 pace: Pace::Until(deadline),
+                reader: Reader::Cache,
                 started,
             };
             let mut response = self.send(rules, request).await?;
@@ -199,6 +200,7 @@ impl Origins {
         url: Url,
         mut headers: HeaderMap,
         body: Option<reqwest::Body>,
+        reader: Reader,
     ) -> Result<OriginResponse, FetchError> {
         forwarding::remove_hop_by_hop(&mut headers);
         if body.is_none() {
@@ -207,7 +209,7 @@ impl Origins {
         forwarding::mark_forwarded(&mut headers, &self.name, Version::HTTP_11);
         surrogate::tell_capability(&mut headers);
         let pace = Pace::Idle(self.limits.idle_timeout.0);
-        self.send(rules, Outgoing { method, url, headers, body, pace, started: Instant::now() }).await
+        self.send(rules, Outgoing { method, url, headers, body, pace, reader, started: Instant::now() }).await
     }
 
     async fn send(&self, rules: &OriginRules, request: Outgoing) -> Result<OriginResponse, FetchError> {
@@ -219,10 +221,9 @@ impl Origins {
     }
 
     async fn send_vetted(&self, rules: &OriginRules, request: Outgoing) -> Result<OriginResponse, FetchError> {
-        let Outgoing { method, url, headers, body, pace, started } = request;
+        let Outgoing { method, url, headers, body, pace, reader, started } = request;
         vet_url(&url, &rules.allowed, rules.policy).map_err(FetchError::RefusedUrl)?;
-        let place = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().map_err(|_| FetchError::Busy);
-        let held = [place(&rules.share)?, place(&self.permits)?];
+        let held = Held::take(&rules.share, &self.places, reader)?;
         let client = match rules.policy {
             AddressPolicy::PublicOnly => &self.public,
             AddressPolicy::PrivateAllowed => &self.private,
@@ -254,7 +255,7 @@ impl Origins {
             inner,
             pace,
             idle_timeout: self.limits.idle_timeout.0,
-            _held: held,
+            held,
         })
     }
 
@@ -291,6 +292,7 @@ struct Outgoing {
     headers: HeaderMap,
     body: Option<reqwest::Body>,
     pace: Pace,
+    reader: Reader,
     /// When it was begun, redirects before it included.
     started: Instant,
 }
@@ -312,8 +314,12 @@ impl OriginResponse {
     }
 
     /// Lets the body take as long as it takes, if only it goes on: for one who reads it himself, at his own pace.
-    pub fn unhurried(&mut self) {
+    ///
+    /// # Errors
+    /// [`FetchError::Busy`] where as many are read so as may be. It then has the place that it had, if it is read all the same.
+    pub fn unhurried(&mut self) -> Result<(), FetchError> {
         self.pace = Pace::Idle(self.idle_timeout);
+        self.held.leave_to_a_visitor()
     }
 
     /// Gives back what was read to look at it, in its order: [`Self::chunk`] gives it again.

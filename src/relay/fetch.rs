@@ -28,7 +28,7 @@ use crate::{
         update,
     },
     image::{format::InputFormat, why_original::WhyOriginal},
-    origin::{error::FetchError, fetch::OriginResponse},
+    origin::{error::FetchError, fetch::OriginResponse, places::Reader},
 };
 
 /// When the origin was asked: by the number of purges, of changes, and by the clock.
@@ -74,7 +74,8 @@ impl Relay {
         if let Some(known) = &known {
             add_validators(&mut headers, &known.response.head.fields);
         }
-        let answer = self.origins.forward(&errand.rules, Method::GET, errand.url.clone(), headers, None).await;
+        let url = errand.url.clone();
+        let answer = self.origins.forward(&errand.rules, Method::GET, url, headers, None, Reader::Cache).await;
         let response = match answer {
             Ok(response) => response,
             Err(error) => return self.failed(errand, error, landing),
@@ -201,9 +202,10 @@ impl Relay {
         span: Duration,
         why: Option<WhyOriginal>,
     ) {
-        response.unhurried();
         let waited = response.waited;
-        landing.land_apart(Arrival::Apart(Handoff::new(response), waited, why), self.clock.now(), span);
+        // Where there is no place for one more who reads at his own pace, whoever takes it asks for himself, and is told so.
+        let handoff = response.unhurried().map_or_else(|_| Handoff::default(), |()| Handoff::new(response));
+        landing.land_apart(Arrival::Apart(handoff, waited, why), self.clock.now(), span);
     }
 
     /// Why an image is passed through, if it is.

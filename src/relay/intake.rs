@@ -118,7 +118,8 @@ impl Relay {
                 self.keep(errand, &fill, version, reserved, (landing, selected)).await;
             }
             Received::NotHeld(why) => {
-                response.unhurried();
+                // In the midst of it, it goes on with whatever place it has.
+                let _ = response.unhurried();
                 fill.overflow(response, reserved, why);
                 let span = if why == WhyOriginal::TooLarge { APART } else { APART_FOR_A_MOMENT };
                 landing.leave_apart(self.clock.now(), span);

@@ -6,11 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::harness::{
-    Edge, Origin, Reply, Setup,
+    CHROMIUM, Edge, Origin, Reply, Setup,
     frames::{
         CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frames, GOAWAY, HEADERS, NO_ERROR,
         PING, PRIORITY, RST_STREAM, SETTINGS, field, frame, get, post, request_fields, rst_stream, window_update,
     },
+    pictures::{self, Scan},
     reply::{Content, Gate},
     until,
 };
@@ -175,7 +176,7 @@ async fn more_streams_than_agreed_are_refused() {
 async fn a_stream_that_is_given_no_window_is_reset_and_its_origin_let_go() {
     let large = Reply::of(Content::Endless(Bytes::from(vec![b'x'; 64 * 1024]))).control("no-store");
     let origin = Origin::with("/large", large).await;
-    origin.set("/page", Reply::page("page"));
+    origin.set("/page", Reply::page("page").control("no-store"));
     let setup = Setup::of(&origin)
         .set("edge.write_timeout", "'400ms'")
         .set("origin.idle_timeout", "'400ms'")
@@ -190,6 +191,30 @@ async fn a_stream_that_is_given_no_window_is_reset_and_its_origin_let_go() {
     until("the origin may be asked again", async || edge.get("/page").await.status.is_success()).await;
     assert!(client.is_alive().await);
     edge.until_metric("lightmeter_refused_total", &[("reason", "stalled_stream")], |count| count == 2).await;
+}
+
+#[tokio::test]
+async fn streams_that_are_given_no_window_keep_nobody_from_what_is_fetched_for_all() {
+    let large = Reply::jpeg(pictures::large_jpeg(1500, 1000, 1, Scan::Baseline)).control("no-store");
+    let origin = Origin::with("/own.jpg", large).await;
+    origin.set("/a.jpg", Reply::jpeg(pictures::small_jpeg(1)).max_age(600));
+    origin.set("/page", Reply::page("page").max_age(600));
+    origin.set("/own", Reply::page("own").control("no-store"));
+    let edge = Edge::start(Setup::of(&origin).set("origin.max_requests", "8").site("first_view", "'always'")).await;
+    let mut client = Frames::connect_with(edge.http, &[(4, 0)]).await;
+    let busy = async || edge.get("/own").await.status.as_u16() == 503;
+    let mut stream = 1;
+    until("visitors have all places that are theirs", async || {
+        client.send(get(stream, "/own.jpg")).await;
+        stream += 2;
+        busy().await
+    })
+    .await;
+    assert_eq!(edge.get("/a.jpg").accept(CHROMIUM).await.detail(), "avif");
+    assert_eq!(edge.get("/page").await.status.as_u16(), 200);
+    assert!(busy().await, "they were given up meanwhile");
+    drop(client);
+    until("their places are free", async || edge.get("/own").await.status.is_success()).await;
 }
 
 #[tokio::test]
