@@ -10,4 +10,4 @@ pub mod response;
 #[cfg(test)]
 mod small_disk;
 pub mod tiers;
-mod turns;
+pub mod turns;

@@ -17,10 +17,13 @@ use tokio::{
     time::timeout,
 };
 
-/// Who may be at the disk at once: 48 of the runtime's 64 blocking threads.
+/// Who may be at the disk at once.
 const READS: usize = 24;
 const PIECES: usize = 16;
 const WRITES: usize = 8;
+
+/// Blocking threads that the disk may hold on to.
+pub const DISK_THREADS: usize = READS + PIECES + WRITES;
 
 /// A visitor waits so long for a turn to read, and then for the entry: fetching it anew takes as long.
 const READ_TURN_WAIT: Duration = Duration::from_millis(100);

@@ -38,10 +38,16 @@ use url::Url;
 
 pub use exit::exit_code;
 
-use crate::config::{self, Config};
+use crate::{
+    cache::turns::DISK_THREADS,
+    config::{self, Config},
+    origin::lookups::MAX_LOOKUPS,
+};
 
-/// Files are read and written here, off the threads that serve: more would only queue at the disk.
-const BLOCKING_THREADS: usize = 64;
+/// Threads for what blocks, off those that serve. Whatever the disk and the lookups of origins' names hold on to when they
+/// hang, the rest is there for what else needs one: headers of images, purges, the counters, certificates.
+const BLOCKING_THREADS: usize = DISK_THREADS + MAX_LOOKUPS + OTHER_THREADS;
+const OTHER_THREADS: usize = 16;
 
 /// A self-hosted, real-time image-optimization CDN edge.
 #[derive(Debug, Parser)]

@@ -97,11 +97,13 @@ impl Site {
             |before| Arc::clone(&before.rules.share),
         );
         let policy = if site.allow_private_origin { AddressPolicy::PrivateAllowed } else { AddressPolicy::PublicOnly };
+        let id: Arc<str> = site.id.as_str().into();
+        let allowed = AllowedHosts::new(&site.origin, &site.sources);
         Self {
-            id: site.id.as_str().into(),
+            id: Arc::clone(&id),
             scope: format!("{} {}", site.id, site.origin).into(),
             origin: site.origin.as_str().trim_end_matches('/').to_owned(),
-            rules: Arc::new(OriginRules { allowed: AllowedHosts::new(&site.origin, &site.sources), policy, share }),
+            rules: Arc::new(OriginRules { site: id, allowed, policy, share }),
             first_view: site.first_view,
             lifetimes: lifetimes(site, site.default_ttl),
             passthrough_lifetimes: lifetimes(site, site.passthrough_ttl),

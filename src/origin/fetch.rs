@@ -23,7 +23,8 @@ use url::Url;
 use super::{
     address::{AddressPolicy, RefusedAddress},
     error::FetchError,
-    resolve::VettingResolver,
+    lookups::Lookups,
+    resolve::{VettingResolver, on_behalf_of},
     upload,
     url_guard::{AllowedHosts, vet_url},
 };
@@ -36,6 +37,8 @@ use crate::{
 /// What a site allows its fetches to reach.
 #[derive(Debug, Clone)]
 pub struct OriginRules {
+    /// Whose they are: its lookups of names have a bound of their own.
+    pub site: Arc<str>,
     /// Hosts and ports that URLs may name.
     pub allowed: AllowedHosts,
     /// Which addresses may be connected to.
@@ -103,6 +106,7 @@ impl Origins {
     /// # Errors
     /// What the TLS library says, such as that the system has no root certificates.
     pub fn new(limits: config::Origin, name: &str, metrics: Arc<Metrics>) -> Result<Self, reqwest::Error> {
+        let lookups = Lookups::by_system();
         let client = |policy| {
             reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
@@ -110,7 +114,7 @@ impl Origins {
                 // A proxy named by the environment would connect to addresses that nobody vetted.
                 .no_proxy()
                 .connect_timeout(limits.connect_timeout.0)
-                .dns_resolver(VettingResolver::new(policy, limits.connect_timeout.0))
+                .dns_resolver(VettingResolver::new(policy, limits.connect_timeout.0, lookups.clone()))
                 .pool_max_idle_per_host(32)
                 .build()
         };
@@ -225,15 +229,17 @@ impl Origins {
         };
         let is_safe = method.is_safe();
         let builder = client.request(method, url.clone()).headers(headers);
-        let inner = match body {
-            None => self.ask(builder, is_safe, pace).await?,
-            // An upload may take as long as it goes on.
-            Some(body) => {
-                let (body, progress) = upload::watched(body);
-                upload::while_it_goes_on(builder.body(body).send(), &progress, self.limits.idle_timeout.0).await?
+        let answer = on_behalf_of(&rules.site, async {
+            match body {
+                None => self.ask(builder, is_safe, pace).await,
+                // An upload may take as long as it goes on.
+                Some(body) => {
+                    let (body, progress) = upload::watched(body);
+                    upload::while_it_goes_on(builder.body(body).send(), &progress, self.limits.idle_timeout.0).await
+                }
             }
-        }
-        .map_err(|error| classify(&error))?;
+        });
+        let inner = answer.await?.map_err(|error| classify(&error))?;
         let mut headers = inner.headers().clone();
         forwarding::settle_length(&mut headers);
         forwarding::remove_hop_by_hop(&mut headers);

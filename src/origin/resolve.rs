@@ -5,66 +5,67 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::sync::Semaphore;
 
-use super::address::{AddressPolicy, RefusedAddress, vet_address};
+use super::{
+    address::{AddressPolicy, RefusedAddress, vet_address},
+    lookups::Lookups,
+};
 
-/// Lookups under way at once: each holds a blocking thread as long as the system tries, and the disk needs those too. Beyond
-/// it lookups wait, and their timeout runs.
-const MAX_LOOKUPS: usize = 64;
+tokio::task_local! {
+    /// The site that a connection is made for. The client hands a resolver a name and no more, but asks for it within the task
+    /// that sends the request.
+    static SITE: Arc<str>;
+}
+
+/// Sends what `work` sends on behalf of a site: without one, no name is resolved.
+pub async fn on_behalf_of<T>(site: &Arc<str>, work: impl Future<Output = T>) -> T {
+    SITE.scope(Arc::clone(site), work).await
+}
 
 /// The system's resolver, without what may not be connected to.
 #[derive(Debug, Clone)]
 pub struct VettingResolver {
     policy: AddressPolicy,
     timeout: Duration,
-    lookups: Arc<Semaphore>,
+    lookups: Lookups,
 }
 
 /// Why a name leads nowhere.
 #[derive(Debug, thiserror::Error)]
 enum ResolveError {
     #[error("{name} cannot be resolved: {cause}")]
-    Failed { name: String, cause: io::Error },
+    Failed { name: String, cause: Arc<io::Error> },
     #[error("{name} has no address")]
     NoAddress { name: String },
     #[error("{name} was not resolved within {} ms", after.as_millis())]
     TimedOut { name: String, after: Duration },
     #[error("no address may be connected to")]
     Refused(#[source] RefusedAddress),
+    #[error("{name} was asked for by no site")]
+    NoSite { name: String },
 }
 
 impl VettingResolver {
     /// A resolver for origins under `policy`, which gives up after `timeout`.
     #[must_use]
-    pub fn new(policy: AddressPolicy, timeout: Duration) -> Self {
-        Self { policy, timeout, lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
+    pub const fn new(policy: AddressPolicy, timeout: Duration, lookups: Lookups) -> Self {
+        Self { policy, timeout, lookups }
     }
 
-    async fn lookup(self, name: String) -> Result<Vec<SocketAddr>, ResolveError> {
-        match tokio::time::timeout(self.timeout, self.lookup_in_turn(&name)).await {
+    async fn lookup(self, site: Option<Arc<str>>, name: String) -> Result<Vec<SocketAddr>, ResolveError> {
+        let Some(site) = site else { return Err(ResolveError::NoSite { name }) };
+        match tokio::time::timeout(self.timeout, self.lookups.look_up(&site, &name)).await {
             Ok(Ok(found)) => keep_allowed(found, &name, self.policy),
             Ok(Err(cause)) => Err(ResolveError::Failed { name, cause }),
             Err(_) => Err(ResolveError::TimedOut { name, after: self.timeout }),
         }
     }
-
-    /// The system's lookup cannot be stopped: it is a task of its own, which keeps its turn until it really ends.
-    async fn lookup_in_turn(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
-        let turn = Arc::clone(&self.lookups).acquire_owned().await.map_err(io::Error::other)?;
-        let name = name.to_owned();
-        let lookup = tokio::spawn(async move {
-            let _turn = turn;
-            // Port 0: the connector sets the URL's.
-            tokio::net::lookup_host((name, 0)).await.map(Iterator::collect)
-        });
-        lookup.await.map_err(io::Error::other)?
-    }
 }
 
 impl Resolve for VettingResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let lookup = self.clone().lookup(name.as_str().to_owned());
+        let site = SITE.try_with(Arc::clone).ok();
+        let lookup = self.clone().lookup(site, name.as_str().to_owned());
         Box::pin(async move {
             let allowed: Addrs = Box::new(lookup.await?.into_iter());
             Ok(allowed)
@@ -132,25 +133,40 @@ mod tests {
         assert_eq!(refused_in_chain(&error), None);
     }
 
+    fn resolver(policy: AddressPolicy) -> VettingResolver {
+        VettingResolver::new(policy, TIMEOUT, Lookups::by_system())
+    }
+
+    fn site() -> Arc<str> {
+        "shop".into()
+    }
+
+    async fn resolve(resolver: &VettingResolver, name: &str) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
+        let resolving = async { resolver.resolve(name.parse().unwrap()).await };
+        on_behalf_of(&site(), resolving).await.map(Iterator::collect)
+    }
+
     #[tokio::test]
     async fn localhost_resolves_only_where_private_addresses_are_allowed() {
-        let resolve = |policy| VettingResolver::new(policy, TIMEOUT).resolve("localhost".parse().unwrap());
-        let found: Vec<_> = resolve(AddressPolicy::PrivateAllowed).await.unwrap().collect();
+        let found = resolve(&resolver(AddressPolicy::PrivateAllowed), "localhost").await.unwrap();
         assert!(!found.is_empty() && found.iter().all(|address| address.ip().is_loopback()), "{found:?}");
-        let Err(error) = resolve(AddressPolicy::PublicOnly).await else { panic!("localhost passed") };
+        let error = resolve(&resolver(AddressPolicy::PublicOnly), "localhost").await.unwrap_err();
         assert!(refused_in_chain(&*error).is_some(), "{error}");
     }
 
     #[tokio::test]
-    async fn lookups_wait_their_turn_but_no_longer_than_the_timeout() {
-        let resolver = VettingResolver::new(AddressPolicy::PrivateAllowed, Duration::from_millis(20));
-        let all = Arc::clone(&resolver.lookups).acquire_many_owned(MAX_LOOKUPS as u32).await.unwrap();
-        let Err(error) = resolver.resolve("localhost".parse().unwrap()).await else { panic!("jumped the queue") };
+    async fn a_lookup_is_waited_for_no_longer_than_the_timeout() {
+        let lookups = Lookups::by(|_| Box::pin(std::future::pending()));
+        let resolver = VettingResolver::new(AddressPolicy::PrivateAllowed, Duration::from_millis(20), lookups);
+        let error = resolve(&resolver, "localhost").await.unwrap_err();
         assert_eq!(error.to_string(), "localhost was not resolved within 20 ms");
-        drop(all);
-        let resolver = VettingResolver { timeout: TIMEOUT, ..resolver };
-        assert!(resolver.resolve("localhost".parse().unwrap()).await.is_ok());
-        assert_eq!(resolver.lookups.available_permits(), MAX_LOOKUPS);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_no_site_asks_for_is_not_resolved() {
+        let resolving = resolver(AddressPolicy::PrivateAllowed).resolve("localhost".parse().unwrap());
+        let Err(error) = resolving.await else { panic!("it was resolved") };
+        assert_eq!(error.to_string(), "localhost was asked for by no site");
     }
 
     #[tokio::test]
@@ -158,9 +174,9 @@ mod tests {
         crate::tls::install_provider();
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
-        let resolver = VettingResolver::new(AddressPolicy::PublicOnly, TIMEOUT);
-        let client = reqwest::Client::builder().no_proxy().dns_resolver(resolver).build().unwrap();
-        let error = client.get(url).send().await.unwrap_err();
+        let client = reqwest::Client::builder().no_proxy().dns_resolver(resolver(AddressPolicy::PublicOnly));
+        let request = client.build().unwrap().get(url);
+        let error = on_behalf_of(&site(), request.send()).await.unwrap_err();
         assert!(refused_in_chain(&error).unwrap().starts_with("localhost resolves to "), "{error:?}");
         let connected = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
         assert!(connected.is_err(), "a connection was made");

@@ -60,6 +60,7 @@ mod rfc9111_storage;
 mod routing;
 mod sharing;
 mod signed_urls;
+mod silent_names;
 mod slow_clients;
 mod smuggling;
 mod sources;
