@@ -22,6 +22,7 @@ use url::Url;
 
 use super::{
     address::{AddressPolicy, RefusedAddress},
+    client,
     error::FetchError,
     lookups::Lookups,
     resolve::{VettingResolver, on_behalf_of},
@@ -108,15 +109,8 @@ impl Origins {
     pub fn new(limits: config::Origin, name: &str, metrics: Arc<Metrics>) -> Result<Self, reqwest::Error> {
         let lookups = Lookups::by_system();
         let client = |policy| {
-            reqwest::Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .referer(false)
-                // A proxy named by the environment would connect to addresses that nobody vetted.
-                .no_proxy()
-                .connect_timeout(limits.connect_timeout.0)
-                .dns_resolver(VettingResolver::new(policy, limits.connect_timeout.0, lookups.clone()))
-                .pool_max_idle_per_host(32)
-                .build()
+            let resolver = VettingResolver::new(policy, limits.connect_timeout.0, lookups.clone());
+            client::builder(resolver, limits.connect_timeout.0).build()
         };
         Ok(Self {
             public: client(AddressPolicy::PublicOnly)?,
