@@ -21,6 +21,7 @@ use url::Url;
 
 use super::{
     address::{AddressPolicy, RefusedAddress},
+    client,
     error::FetchError,
     lookups::Lookups,
     places::{Held, Places, Reader},
@@ -108,15 +109,8 @@ impl Origins {
     pub fn new(limits: config::Origin, name: &str, metrics: Arc<Metrics>) -> Result<Self, reqwest::Error> {
         let lookups = Lookups::by_system();
         let client = |policy| {
-            reqwest::Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .referer(false)
-                // A proxy named by the environment would connect to addresses that nobody vetted.
-                .no_proxy()
-                .connect_timeout(limits.connect_timeout.0)
-                .dns_resolver(VettingResolver::new(policy, limits.connect_timeout.0, lookups.clone()))
-                .pool_max_idle_per_host(32)
-                .build()
+            let resolver = VettingResolver::new(policy, limits.connect_timeout.0, lookups.clone());
+            client::builder(resolver, limits.connect_timeout.0).build()
         };
         Ok(Self {
             public: client(AddressPolicy::PublicOnly)?,
@@ -372,6 +366,7 @@ fn redirect_target(response: &OriginResponse) -> Option<Url> {
     Some(target)
 }
 
+#[derive(Debug, PartialEq, Eq)]
 enum Hop {
     Follow,
     Leave,
@@ -415,5 +410,51 @@ fn classify(error: &reqwest::Error) -> FetchError {
         FetchError::CannotConnect { cause: innermost }
     } else {
         FetchError::Broken { cause: innermost }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of a redirect, for a site whose origin is `from`.
+    fn hop(from: &str, to: &str, policy: AddressPolicy) -> Hop {
+        let (from, to) = (Url::parse(from).unwrap(), Url::parse(to).unwrap());
+        let sources = ["cdn.example".to_owned(), "*.img.example".to_owned()];
+        let allowed = AllowedHosts::new(&from, &sources);
+        let rules = OriginRules { site: "shop".into(), allowed, policy, share: Arc::new(Semaphore::new(1)) };
+        vet_hop(&rules, &from, &to)
+    }
+
+    #[test]
+    fn a_redirect_is_followed_within_the_site_and_never_from_https_to_http() {
+        const FROM: &str = "https://shop.example/a.jpg";
+        for (from, to, becomes) in [
+            (FROM, "https://shop.example/b.jpg", "Follow"),
+            (FROM, "https://cdn.example/a.jpg", "Follow"),
+            (FROM, "https://x.img.example/a.jpg", "Follow"),
+            ("http://shop.example/a.jpg", "https://shop.example/a.jpg", "Follow"),
+            ("http://shop.example/a.jpg", "http://shop.example/b.jpg", "Follow"),
+            ("http://shop.example:8081/a.jpg", "http://cdn.example/a.jpg", "Follow"),
+            // To http, on whichever host, however it is written.
+            (FROM, "http://shop.example/a.jpg", "Leave"),
+            (FROM, "http://shop.example/", "Leave"),
+            (FROM, "HTTP://SHOP.example.:80/a.jpg", "Leave"),
+            (FROM, "http://cdn.example/a.jpg", "Leave"),
+            (FROM, "http://x.img.example/a.jpg", "Leave"),
+            ("https://shop.example:8443/a.jpg", "http://cdn.example/a.jpg", "Leave"),
+            // To hosts that are the visitor's to go to.
+            (FROM, "https://other.example/a.jpg", "Leave"),
+            (FROM, "http://other.example/a.jpg", "Leave"),
+            // To what nobody is to ask for.
+            (FROM, "http://shop.example:8080/a.jpg", "Refuse"),
+            (FROM, "https://user@shop.example/a.jpg", "Refuse"),
+            (FROM, "http://127.0.0.1/a.jpg", "Refuse"),
+            (FROM, "http://169.254.169.254/a.jpg", "Refuse"),
+            (FROM, "ftp://shop.example/a.jpg", "Refuse"),
+        ] {
+            let hop = hop(from, to, AddressPolicy::PublicOnly);
+            assert!(format!("{hop:?}").starts_with(becomes), "{from} to {to}: {hop:?}");
+        }
     }
 }
