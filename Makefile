@@ -46,7 +46,7 @@ sandbox: build ## hold the systemd unit against the system calls that are made (
 abuse: build ## load and attack the running server: h2load, wrk, slowhttptest (apt-get, python3)
 	tests/abuse/run.sh
 
-hostile: deps ## a hostile day among ordinary visitors, HOSTILE_SECONDS (600) long
+hostile: deps ## two hostile days among ordinary visitors, each HOSTILE_SECONDS (600) long
 	HOSTILE_SECONDS=$${HOSTILE_SECONDS:-600} cargo test --workspace --locked --test blackbox -- hostile:: --nocapture
 
 fuzz: deps ## fuzz the reading of pictures, options and fields, a minute each (FUZZ_SECONDS; installs cargo-fuzz)

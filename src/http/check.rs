@@ -16,7 +16,7 @@ pub enum BadRequest {
     /// Two `Host` fields, or one that differs from the request's target.
     #[error("the request names two hosts")]
     TwoHosts,
-    /// The authority has user information or characters that are not allowed.
+    /// The authority has user information, characters that are not allowed, or a port that is none.
     #[error("the request's host is not valid")]
     InvalidHost,
     /// `Content-Length` and `Transfer-Encoding` together (RFC 9112, 6.3). Of HTTP/1 requests hyper takes the length away before:
@@ -56,17 +56,12 @@ pub fn requested_host(uri: &Uri, headers: &HeaderMap, version: Version) -> Resul
     if field.is_none() && version == Version::HTTP_11 {
         return Err(BadRequest::NoHost);
     }
-    let named = match field {
-        Some(value) => Some(parse_authority(value.as_bytes())?),
-        None => None,
-    };
-    match (uri.authority(), named) {
+    let named = field.map(|value| host_of(&parse_authority(value.as_bytes())?)).transpose()?;
+    let target = uri.authority().map(host_of).transpose()?;
+    match (target, named) {
         // The target of the absolute form overrides the field (RFC 9112, 3.2.2); in HTTP/2 they must agree (RFC 9113, 8.3.1).
-        (Some(target), Some(named)) if version == Version::HTTP_2 && !same_host(target, &named) => {
-            Err(BadRequest::TwoHosts)
-        }
-        (Some(target), _) => host_of(target),
-        (None, Some(named)) => host_of(&named),
+        (Some(target), Some(named)) if version == Version::HTTP_2 && target != named => Err(BadRequest::TwoHosts),
+        (Some(host), _) | (None, Some(host)) => Ok(host),
         (None, None) => Err(BadRequest::NoHost),
     }
 }
@@ -79,10 +74,6 @@ fn has_two_framings(headers: &HeaderMap) -> bool {
     fields(CONTENT_LENGTH) + fields(TRANSFER_ENCODING) > 1 || is_chunked_otherwise
 }
 
-fn same_host(one: &Authority, other: &Authority) -> bool {
-    one.host().eq_ignore_ascii_case(other.host())
-}
-
 fn parse_authority(value: &[u8]) -> Result<Authority, BadRequest> {
     Authority::try_from(value).map_err(|_| BadRequest::InvalidHost)
 }
@@ -91,10 +82,21 @@ fn host_of(authority: &Authority) -> Result<String, BadRequest> {
     let host = authority.host();
     let name = host.strip_suffix('.').unwrap_or(host);
     let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
-    if authority.as_str().contains('@') || name.is_empty() || !name.bytes().all(valid) {
+    if authority.as_str().contains('@') || name.is_empty() || !name.bytes().all(valid) || !has_valid_port(authority) {
         return Err(BadRequest::InvalidHost);
     }
     Ok(name.to_ascii_lowercase())
+}
+
+/// None, or digits that are a port; behind the colon there may be nothing (RFC 3986, 3.2.3).
+fn has_valid_port(authority: &Authority) -> bool {
+    let behind_host = &authority.as_str()[authority.host().len()..];
+    match behind_host.strip_prefix(':') {
+        None => behind_host.is_empty(),
+        Some(port) => {
+            port.bytes().all(|byte| byte.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -115,6 +117,7 @@ mod tests {
             ("shop.example.", "shop.example"),
             ("127.0.0.1:80", "127.0.0.1"),
             ("[::1]:80", "[::1]"),
+            ("shop.example:", "shop.example"),
         ] {
             assert_eq!(host("/", &[given], Version::HTTP_11).as_deref(), Ok(expected), "{given}");
         }
@@ -125,8 +128,10 @@ mod tests {
         use BadRequest::{InvalidHost, NoHost, TwoHosts};
         assert_eq!(host("/", &[], Version::HTTP_11), Err(NoHost));
         assert_eq!(host("/", &["a.example", "a.example"], Version::HTTP_11), Err(TwoHosts));
-        for bad in ["user@a.example", "", "a b", "a/b", "a_*.example"] {
+        let bad_ports = ["a.example:x", "a.example:65536", "a.example:+1", "[::1]80", "a.example:1:2"];
+        for bad in ["user@a.example", "", "a b", "a/b", "a_*.example", "a%2eexample"].iter().chain(&bad_ports) {
             assert_eq!(host("/", &[bad], Version::HTTP_11), Err(InvalidHost), "{bad:?}");
+            assert_eq!(host("http://a.example/", &[bad], Version::HTTP_11), Err(InvalidHost), "{bad:?}");
         }
     }
 

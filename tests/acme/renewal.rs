@@ -31,6 +31,7 @@ async fn a_short_lived_certificate_is_renewed_while_visitors_come_and_none_of_th
     assert!(world.authority.orders() >= 3);
 }
 
-fn validity(certificate: &CertificateDer<'_>) -> Validity {
+/// From when until when a certificate is valid.
+pub(crate) fn validity(certificate: &CertificateDer<'_>) -> Validity {
     parse_x509_certificate(certificate).unwrap().1.validity().clone()
 }

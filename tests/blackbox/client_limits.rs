@@ -42,6 +42,31 @@ async fn one_address_has_so_many_connections_and_no_more() {
 }
 
 #[tokio::test]
+async fn more_connections_than_there_are_places_wait() {
+    let origin = origin_with_page().await;
+    let edge = Edge::start(Setup::of(&origin).set("edge.max_connections", "2")).await;
+    let mut first = Raw::send(edge.http, page_request(HOST)).await;
+    let mut second = Raw::send(edge.http, page_request(HOST)).await;
+    assert_page(&mut first).await;
+    assert_page(&mut second).await;
+    let mut third = Raw::send(edge.http, page_request(HOST)).await;
+    // Those who are in are served meanwhile, as often as they like.
+    for _ in 0..20 {
+        first.write(page_request(HOST)).await;
+        assert_page(&mut first).await;
+    }
+    assert_eq!(third.take_what_is_there().await, 0, "it was answered");
+    assert_eq!(edge.metric("lightmeter_connections", &[]).await, 2);
+    drop(second);
+    assert_page(&mut third).await;
+}
+
+async fn assert_page(client: &mut Raw) {
+    let answer = client.read_until(|bytes| bytes.ends_with(b"\r\n\r\npage")).await;
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test]
 async fn who_asks_too_often_gets_429_and_when_to_come_again() {
     let origin = origin_with_page().await;
     let setup = Setup::of(&origin)

@@ -33,6 +33,7 @@ mod forwarding;
 mod freshness;
 mod h2_floods;
 mod h2_frames;
+mod h2_smuggling;
 mod hostile;
 mod https;
 mod invalidation;

@@ -16,6 +16,7 @@ use crate::harness::{
     setup::HOST,
     tls::{self, Authority},
     until,
+    wait::DEADLINE,
 };
 
 const PAUSE: Duration = Duration::from_millis(50);
@@ -40,6 +41,16 @@ async fn a_head_that_comes_byte_by_byte_is_not_waited_for() {
         })
         .await;
     }
+    until_nobody_is_connected(&edge).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_for_nothing_more_after_its_answer_is_closed() {
+    let origin = Origin::with("/page", Reply::page("page").max_age(600)).await;
+    let edge = Edge::start(Setup::of(&origin).set("edge.header_timeout", "'500ms'")).await;
+    let mut client = Raw::send(edge.http, format!("GET /page HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).await;
+    assert_eq!(client.status().await, 200);
+    assert!(client.is_closed_within(DEADLINE).await);
     until_nobody_is_connected(&edge).await;
 }
 

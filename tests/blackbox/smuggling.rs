@@ -155,12 +155,23 @@ const HEADS: &[(&str, &str, Then)] = &[
     ("an empty host", "GET /page HTTP/1.1\r\nHost:\r\n\r\n", Goes(400)),
     ("a host with a user", "GET /page HTTP/1.1\r\nHost: user@shop.test\r\n\r\n", Goes(400)),
     ("a host with a path", "GET /page HTTP/1.1\r\nHost: shop.test/page\r\n\r\n", Goes(400)),
+    ("a host with a port that is none", "GET /page HTTP/1.1\r\nHost: shop.test:abc\r\n\r\n", Goes(400)),
+    ("a host with a port beyond all", "GET /page HTTP/1.1\r\nHost: shop.test:99999\r\n\r\n", Goes(400)),
+    ("a host with an escape", "GET /page HTTP/1.1\r\nHost: shop%2etest\r\n\r\n", Goes(400)),
+    ("a host with a tab", "GET /page HTTP/1.1\r\nHost: shop\t.test\r\n\r\n", Goes(400)),
+    ("a host behind a tab, which is no part of it", "GET /page HTTP/1.1\r\nHost:\tshop.test\r\n\r\n", Goes(200)),
+    ("a host with a letter that is not ASCII", "GET /page HTTP/1.1\r\nHost: sh\u{f6}p.test\r\n\r\n", Goes(400)),
     ("a list of hosts", "GET /page HTTP/1.1\r\nHost: shop.test, other.test\r\n\r\n", Goes(400)),
     // RFC 9112, 3.2.2 to 3.2.4: the forms of targets.
     (
         "the absolute form, whose host counts",
         "GET http://shop.test/page HTTP/1.1\r\nHost: other.test\r\n\r\n",
         Goes(200),
+    ),
+    (
+        "the absolute form with a bad host beside it",
+        "GET http://shop.test/page HTTP/1.1\r\nHost: user@shop.test\r\n\r\n",
+        Goes(400),
     ),
     ("the absolute form with a user", "GET http://user@shop.test/page HTTP/1.1\r\nHost: shop.test\r\n\r\n", Goes(400)),
     ("the absolute form without a host field", "GET http://shop.test/page HTTP/1.1\r\n\r\n", Goes(400)),
@@ -208,7 +219,8 @@ struct World {
 impl World {
     async fn new() -> Self {
         let authority = Authority::new();
-        let origin = Origin::with("/page", Reply::ok("text/html", "page")).await;
+        // It answers without reading bodies, and would close the connection while the next request is on its way to it.
+        let origin = Origin::with("/page", Reply::ok("text/html", "page").header("connection", "close")).await;
         origin.set("/next", Reply::ok("text/html", "the next").header("cache-control", "no-store"));
         let edge = Edge::start(authority.secure(Setup::of(&origin), &[HOST])).await;
         Self { authority, origin, edge }
@@ -235,8 +247,6 @@ impl World {
             [] => Nothing,
             [status] => Ends(status),
             [status, 200] if all.ends_with("the next") && asked == 1 => Goes(status),
-            // The origin answers without reading bodies, and closes: the connection to it may be gone when it is used again.
-            [status, 502] if all.contains("the origin gave no answer") && asked == 0 => Goes(status),
             _ => panic!("{request:?} by {by:?} gave {all}"),
         };
         assert!(matches!(then, Goes(_)) || asked == 0, "{request:?} by {by:?} smuggled a request to the origin");

@@ -57,6 +57,11 @@ impl Frame {
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
     }
 
+    /// Whether it is the head of a 400: `:status: 400` of the static table (RFC 7541, Appendix A).
+    pub(crate) fn is_bad_request(&self) -> bool {
+        self.kind == HEADERS && self.payload[0] == 0x80 | 12
+    }
+
     pub(crate) fn ends_stream(&self) -> bool {
         matches!(self.kind, DATA | HEADERS) && self.flags & END_STREAM != 0
     }
