@@ -422,7 +422,7 @@ mod tests {
         let (from, to) = (Url::parse(from).unwrap(), Url::parse(to).unwrap());
         let sources = ["cdn.example".to_owned(), "*.img.example".to_owned()];
         let allowed = AllowedHosts::new(&from, &sources);
-        let rules = OriginRules { site: "shop".into(), allowed, policy, share: Arc::new(Semaphore::new(1)) };
+        let rules = OriginRules { site: "shop".into(), allowed, policy, share: Places::new(1) };
         vet_hop(&rules, &from, &to)
     }
 
