@@ -352,6 +352,9 @@ impl Developer {
         let Ok(cost) = image::cost(&probe, &job.transform, *format, &self.settings, Effort::Refined) else {
             return Refined::Done;
         };
+        if !self.pool.could_hold(cost.total()) {
+            return Refined::Done;
+        }
         let Some(first_view) = read_stored(&first.body).await else { return Refined::Done };
         let Ok(watermark) = self.watermark(job).await else { return Refined::Done };
         let Some((admission, cancel)) = self.pool.admit_if_idle(&job.spec.site, cost.total()) else {

@@ -1,7 +1,8 @@
 //! A first view is made again, smaller or nearer to its target, when nothing else wants the codecs.
 
 use crate::harness::{
-    CHROMIUM, Edge, Origin, Reply, SAFARI_15, Setup, assert_looks_like, edge::Ending, pictures, until_some,
+    CHROMIUM, Edge, Origin, Reply, SAFARI_15, Setup, assert_looks_like, edge::Ending, pictures, pictures::Scan,
+    until_some,
 };
 
 #[tokio::test]
@@ -48,4 +49,16 @@ async fn what_is_refined_was_measured_and_is_near_its_target() {
         };
         assert_eq!((up_to("69").await, up_to("75").await), (0, 1), "{format}");
     }
+}
+
+#[tokio::test]
+async fn a_picture_that_is_too_large_to_be_refined_keeps_no_other_from_it() {
+    let origin = Origin::with("/raccoon.jpg", Reply::jpeg(pictures::demo("raccoon.jpg"))).await;
+    origin.set("/large.jpg", Reply::jpeg(pictures::large_jpeg(3000, 2000, 1, Scan::Baseline)));
+    let setup = Setup::of(&origin).set("images.refine", "true").set("images.memory_budget", "'512MiB'");
+    let edge = Edge::start(setup.site("first_view", "'always'")).await;
+    for path in ["/large.jpg", "/raccoon.jpg?w=200"] {
+        assert_eq!(edge.get(path).accept(CHROMIUM).await.detail(), "avif", "{path}");
+    }
+    edge.until_metric("lightmeter_refinements_total", &[], |refined| refined == 1).await;
 }

@@ -75,13 +75,18 @@ fn first_scan_components(bytes: &[u8]) -> Option<u32> {
     segments.rest.get(2).map(|components| (*components).into())
 }
 
-/// Each scan costs a walk over all coefficients, however few bytes it has. A marker cannot stand inside a scan's data.
+/// Each scan costs a walk over all coefficients, however few bytes it has.
 fn count_scans(bytes: &[u8]) -> usize {
     let mut segments = Segments::of(bytes);
-    segments.by_ref().for_each(drop);
-    let markers =
-        segments.rest.windows(2).filter(|pair| pair[0] == 0xFF && matches!(pair[1], START_OF_SCAN | END_OF_IMAGE));
-    1 + markers.take_while(|pair| pair[1] == START_OF_SCAN).count()
+    let mut scans = 0;
+    loop {
+        segments.by_ref().for_each(drop);
+        if !segments.is_at_scan {
+            return scans;
+        }
+        scans += 1;
+        segments.skip_scan_header();
+    }
 }
 
 /// The ICC profile, put together from its segments (ICC.1, annex B.4); `None` where there is none or it is not whole.
@@ -123,14 +128,22 @@ struct Segment<'a> {
     content: &'a [u8],
 }
 
-/// The segments before the first scan, whose header is what is left in the end.
+/// The segments before the first scan, whose header is what is left in the end; behind a scan's header, those before the next
+/// one. Where a scan's data end they are found as libjpeg finds them: no segment is looked into.
 struct Segments<'a> {
     rest: &'a [u8],
+    is_at_scan: bool,
 }
 
 impl<'a> Segments<'a> {
     fn of(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes.get(2..).unwrap_or_default() }
+        Self { rest: bytes.get(2..).unwrap_or_default(), is_at_scan: false }
+    }
+
+    fn skip_scan_header(&mut self) {
+        self.is_at_scan = false;
+        let len = be_u16(self.rest, 0).unwrap_or(u16::MAX);
+        self.rest = self.rest.get(usize::from(len)..).unwrap_or_default();
     }
 }
 
@@ -145,9 +158,12 @@ impl<'a> Iterator for Segments<'a> {
             self.rest = &self.rest[at + 2..];
             match marker {
                 // What is left begins behind the marker.
-                START_OF_SCAN | END_OF_IMAGE => return None,
-                // These stand alone, without a length.
-                0x01 | 0xD0..=0xD8 => {}
+                START_OF_SCAN | END_OF_IMAGE => {
+                    self.is_at_scan = marker == START_OF_SCAN;
+                    return None;
+                }
+                // These stand alone, without a length. Those below 0xC0 mean nothing: within a scan libjpeg goes on behind them.
+                0x01..=0xBF | 0xD0..=0xD8 => {}
                 _ => {
                     let len = usize::from(be_u16(self.rest, 0)?).max(2);
                     let content = self.rest.get(2..len)?;
@@ -205,6 +221,22 @@ mod tests {
         let mut bytes = file(&[segment(0xC2, FRAME)]);
         bytes.extend(segment(START_OF_SCAN, &[1, 1, 0, 0, 63, 0]).repeat(MAX_SCANS));
         assert!(matches!(probe(&bytes), Err(ImageError::Unsupported { .. })));
+    }
+
+    #[test]
+    fn scans_are_counted_as_they_are_decoded_whatever_looks_like_the_end() {
+        let scan = segment(START_OF_SCAN, &[1, 1, 0, 0, 63, 0]);
+        let counted = |behind: &[Vec<u8>]| count_scans(&[file(&[segment(0xC2, FRAME)]), behind.concat()].concat());
+        let end = vec![0xFF, END_OF_IMAGE];
+        assert_eq!(counted(&[]), 1);
+        assert_eq!(counted(&[vec![1, 0xFF, 0, 2, 0xFF, 0xD0, 3], scan.clone(), scan.clone()]), 3);
+        assert_eq!(counted(&[scan.clone(), end.clone(), scan.clone()]), 2, "behind the end there is none");
+        assert_eq!(counted(&[segment(0xFE, &end), scan.clone()]), 2, "a comment");
+        assert_eq!(counted(&[segment(0xFE, &scan), scan.clone()]), 2, "a comment of a scan");
+        let odd_header = segment(START_OF_SCAN, &[1, 0xFF, END_OF_IMAGE, 0, 63, 0]);
+        assert_eq!(counted(&[odd_header, scan.clone()]), 3, "a component of an odd name");
+        assert_eq!(counted(&[vec![0xFF, 0x02, 0, 99], scan.clone(), scan]), 3, "a marker that means nothing");
+        assert_eq!(counted(&[vec![0xFF, START_OF_SCAN]]), 2, "it breaks off");
     }
 
     #[test]
