@@ -2,16 +2,17 @@
 //! measured by `cargo bench --bench memory` (`docs/performance.md`) and rounded up.
 
 use super::{
-    analysis::{Analysis, needs_analysis},
+    analysis::Analysis,
     animation,
     decode::decoded_size,
     error::ImageError,
+    format::InputFormat,
     format::OutputFormat,
     geometry::{Plan, plan},
     probe::Probe,
     quality::measure,
-    settings::{AvifEncoder, Effort, Settings},
-    transform::{Quality, Transform},
+    settings::{AvifEncoder, Effort, Limits, Settings},
+    transform::{Fit, Quality, Transform, Trim},
 };
 
 /// Tables, buffers and what the allocator rounds up, whatever the size.
@@ -58,37 +59,52 @@ pub fn cost(
     effort: Effort,
 ) -> Result<Cost, ImageError> {
     let plan = plan(probe, transform, &Analysis::default(), settings.limits.max_output_pixels)?;
+    let (width, height) = plan.output_size();
+    let trimmed_pixels = trimmed_pixels(probe, transform, &settings.limits);
+    let output_pixels = (u64::from(width) * u64::from(height)).max(trimmed_pixels.unwrap_or(0));
     if animation::moves(probe, transform) {
         animation::check(probe, &plan, format, &settings.limits)?;
-        return Ok(Cost { decoding: BASE_BYTES, own: animation::cost(probe, &plan) });
+        return Ok(Cost { decoding: BASE_BYTES, own: animation::cost(probe, output_pixels) });
     }
-    let (width, height) = plan.output_size();
     if width.max(height) > format.max_side() {
         return Err(ImageError::OutputTooLarge { width, height });
     }
-    let output_pixels = (u64::from(width) * u64::from(height)).max(trimmed_pixels(probe, transform, settings));
     // The result, and a copy of it in another orientation, on another ground, in other colours, blurred. What a stage has
     // freed counts too: the allocator gives it back to the system later than the next stage begins.
     let copies = if transform.blur.0 > 0 || transform.sharpen.0 > 0 { 4 } else { 2 };
     let picture = output_pixels * u64::from(probe.pixel_bytes) * copies;
-    let encoding = encoding_bytes(output_pixels, format, settings.avif_encoder, effort);
+    let encoded_pixels =
+        if format == OutputFormat::Avif { output_pixels + edges(width, height) } else { output_pixels };
+    let encoding = encoding_bytes(encoded_pixels, format, settings.avif_encoder, effort);
     let encoding = encoding + lossless_bytes(probe, format, output_pixels);
     let measuring = measuring_bytes(probe, transform, output_pixels, effort);
     let watermark = if transform.watermark.is_some() { WATERMARK_BYTES } else { 0 };
-    let own = resampling_bytes(probe, &plan) + picture + encoding + measuring + watermark;
+    let enlarging = if trimmed_pixels.is_some() && transform.fit != Fit::ScaleDown { output_pixels * 16 } else { 0 };
+    let own = resampling_bytes(probe, &plan) + enlarging + picture + encoding + measuring + watermark;
     Ok(Cost { decoding: BASE_BYTES + decoding_bytes(probe), own })
 }
 
-/// The most pixels that may come out where the source's border is cut off, however wide it turns out to be; 0 where it is not.
-fn trimmed_pixels(probe: &Probe, transform: &Transform, settings: &Settings) -> u64 {
-    if !needs_analysis(transform) {
-        return 0;
-    }
-    let longest = probe.width.max(probe.height);
-    let [width, height] = [transform.width, transform.height].map(|side| u64::from(side.unwrap_or(longest)));
-    let pixels = width * height;
-    if transform.width.is_none() && transform.height.is_none() { probe.pixels() } else { pixels }
-        .min(settings.limits.max_output_pixels)
+/// The most pixels that may come out where the source's border is cut off, however much of it turns out to be one: what would
+/// become larger is not made. `None` where it is not cut off. One side alone may be given for a picture that is enlarged: the
+/// other is then at the most the source's longest, or twice the one given.
+pub(super) fn trimmed_pixels(probe: &Probe, transform: &Transform, limits: &Limits) -> Option<u64> {
+    let Some(Trim::Border { .. }) = transform.trim else { return None };
+    let longest = u64::from(probe.width.max(probe.height));
+    let pixels = match (transform.width.map(u64::from), transform.height.map(u64::from)) {
+        (None, None) => probe.pixels(),
+        (Some(width), Some(height)) => width * height,
+        (Some(side), None) | (None, Some(side)) if transform.fit == Fit::ScaleDown => {
+            probe.pixels().min(side * longest)
+        }
+        (Some(side), None) | (None, Some(side)) => side * longest.max(2 * side),
+    };
+    Some(pixels.min(limits.max_output_pixels))
+}
+
+/// What libaom holds around a picture, in pixels: much of a thin one.
+const fn edges(width: u32, height: u32) -> u64 {
+    const EDGE: u64 = 160;
+    EDGE * (width as u64 + height as u64 + EDGE)
 }
 
 /// A refined variant that aims at a score is measured, on two grounds where something may be transparent. What was encoded is
@@ -99,9 +115,14 @@ fn measuring_bytes(probe: &Probe, transform: &Transform, pixels: u64, effort: Ef
     if aims && effort == Effort::Refined { measure::measuring_bytes(pixels) * grounds + pixels * 8 } else { 0 }
 }
 
-/// What the decoder holds of the whole picture.
+/// What the decoder holds of the whole picture, or of an animation's first.
 fn decoding_bytes(probe: &Probe) -> u64 {
-    probe.pixels() * u64::from(probe.whole_bytes_per_pixel)
+    let pixels = match probe.format {
+        InputFormat::Avif => probe.pixels() + edges(probe.width, probe.height),
+        _ => probe.pixels(),
+    };
+    let a_pixel = if probe.animated { animation::FIRST_FRAME_BYTES } else { u64::from(probe.whole_bytes_per_pixel) };
+    pixels * a_pixel.max(probe.whole_bytes_per_pixel.into()) + probe.table_bytes
 }
 
 /// A row in a few shapes, and the rows of sums; more of them where the picture is enlarged.

@@ -10,6 +10,7 @@ use super::{
     analysis::analyze,
     cancel::Cancel,
     color::{self, Conversion, Converter},
+    cost::trimmed_pixels,
     decode::Rows,
     error::ImageError,
     geometry::{Crop, Plan, plan},
@@ -136,7 +137,9 @@ fn planned(
     cancel: &Cancel,
 ) -> Result<Planned, ImageError> {
     let analysis = analyze(bytes, probe, transform, limits, cancel)?;
-    Ok(plan(probe, transform, &analysis, limits.max_output_pixels))
+    // No larger than it is admitted for, whatever was cut off.
+    let max_pixels = trimmed_pixels(probe, transform, limits).unwrap_or(limits.max_output_pixels);
+    Ok(plan(probe, transform, &analysis, max_pixels))
 }
 
 /// Decodes for one picture, which stays as the source lies but for the plan's orientation: no further steps are taken. Call it

@@ -278,6 +278,66 @@ fn the_cost_of_a_large_source_follows_its_output_where_it_can_be_reduced_while_d
     assert!(cost_of("w=1000", OutputFormat::Avif) > cost_of("w=1000", OutputFormat::WebP));
 }
 
+/// White, but for a block of these columns.
+fn block_on_white(width: u32, height: u32, columns: std::ops::Range<u32>) -> Vec<u8> {
+    let picture =
+        RgbImage::from_fn(width, height, |x, _| if columns.contains(&x) { Rgb([0; 3]) } else { Rgb([255; 3]) });
+    encoded(&DynamicImage::ImageRgb8(picture), ImageFormat::Png)
+}
+
+#[test]
+fn what_is_left_within_a_border_becomes_no_larger_than_it_is_admitted_for() {
+    let (strip, block) = (block_on_white(400, 48, 195..204), block_on_white(400, 48, 180..220));
+    for (source, options, size) in [
+        (&strip, "w=300,trim=auto", Some((9, 48))),
+        (&strip, "trim=auto", Some((9, 48))),
+        (&strip, "w=300,h=300,trim=auto,fit=contain", Some((56, 300))),
+        (&strip, "w=300,trim=auto,fit=contain", None),
+        (&block, "w=300,trim=auto,fit=contain", Some((300, 360))),
+    ] {
+        let made = developed(source, options, OutputFormat::WebP);
+        let admitted =
+            cost(&probe(source).unwrap(), &transform(options), OutputFormat::WebP, &SETTINGS, Effort::FirstView);
+        match size {
+            Some((width, height)) => {
+                let made = made.unwrap();
+                assert_eq!((made.width, made.height), (width, height), "{options}");
+                assert!(admitted.unwrap().own > u64::from(width * height) * 24, "{options}");
+            }
+            None => assert!(matches!(made, Err(ImageError::OutputTooLarge { .. })), "{options}"),
+        }
+    }
+}
+
+#[test]
+fn tables_that_a_small_file_makes_large_are_admitted() {
+    let admitted = |source: &[u8]| {
+        let transform = transform("w=10");
+        cost(&probe(source).unwrap(), &transform, OutputFormat::Jpeg, &SETTINGS, Effort::FirstView).unwrap().decoding
+    };
+    let small = encoded(&DynamicImage::ImageRgb8(quarters(512, 512)), ImageFormat::WebP);
+    // Its size as it says it, and bytes that might be codes of 20 bits.
+    let padding = vec![0; 40_000 - small.len()];
+    let content = [&small[20..], &padding[..]].concat();
+    let mut chunks = Vec::new();
+    super::riff::push(&mut chunks, *b"VP8L", &content);
+    let large = super::riff::webp(&chunks);
+    let codes = (content.len() as u64) * 8 / 20 * (6 << 10);
+    assert!(admitted(&small) < codes / 4, "{}", admitted(&small));
+    assert!(admitted(&large) > codes, "{} of {codes}", admitted(&large));
+}
+
+#[cfg(feature = "libaom")]
+#[test]
+fn a_thin_picture_takes_what_libaom_has_around_it() {
+    let admitted = |options: &str| {
+        let source = probe(&jpeg(&quarters(1000, 1000))).unwrap();
+        cost(&source, &transform(options), OutputFormat::Avif, &SETTINGS, Effort::FirstView).unwrap().own
+    };
+    let difference = admitted("w=900,h=1,fit=cover").abs_diff(admitted("w=9,h=100,fit=cover"));
+    assert!(difference > 160 * (900 - 109) * 16, "{difference}");
+}
+
 #[test]
 fn broken_pictures_are_errors_of_the_source() {
     let images = [

@@ -56,13 +56,15 @@ impl<'a> Patches<'a> {
             frame.line_size
         };
         let rows = self.buffer.chunks(stride).take(frame.height as usize).map(|row| &row[..frame.line_size]);
-        let pixels = match frame.color_type {
-            ColorType::Rgba => rows.flatten().copied().collect(),
-            ColorType::GrayscaleAlpha => {
-                rows.flat_map(|row| row.chunks_exact(2)).flat_map(|grey| [grey[0], grey[0], grey[0], grey[1]]).collect()
-            }
+        // No more memory than it needs: a frame may be as large as a picture may be.
+        let mut pixels = Vec::with_capacity(frame.width as usize * frame.height as usize * 4);
+        match frame.color_type {
+            ColorType::Rgba => rows.for_each(|row| pixels.extend_from_slice(row)),
+            ColorType::GrayscaleAlpha => rows
+                .flat_map(|row| row.as_chunks().0)
+                .for_each(|[level, alpha]| pixels.extend_from_slice(&[*level, *level, *level, *alpha])),
             _ => return Err(ImageError::broken(Png, "its colours are of another kind")),
-        };
+        }
         Ok(Some(patch(&control, pixels)))
     }
 

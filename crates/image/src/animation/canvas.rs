@@ -72,6 +72,10 @@ impl Canvas {
         &self.picture
     }
 
+    pub(super) fn into_picture(self) -> Picture {
+        self.picture
+    }
+
     /// Clears away what the last patch leaves behind, then draws.
     pub(super) fn draw(&mut self, patch: &Patch) {
         match self.after.take() {
@@ -86,7 +90,11 @@ impl Canvas {
         self.after = match patch.dispose {
             Dispose::Keep => None,
             Dispose::Clear => Some((place, After::Clear)),
-            Dispose::Restore => Some((place, After::Restore(self.rows(place).flat_map(|row| row.to_vec()).collect()))),
+            Dispose::Restore => {
+                let mut pixels = Vec::with_capacity(byte_count(place.width, place.height, 4));
+                self.rows(place).for_each(|row| pixels.extend_from_slice(row));
+                Some((place, After::Restore(pixels)))
+            }
         };
         let blend = patch.blend;
         let len = place.width as usize * 4;

@@ -76,6 +76,11 @@ impl<'a> Frames<'a> {
         Ok(Some((self.canvas.picture(), duration_ms)))
     }
 
+    /// The last canvas.
+    pub(super) fn into_picture(self) -> Picture {
+        self.canvas.into_picture()
+    }
+
     /// How often it is played; known once the first frame was read.
     pub(super) fn plays(&self) -> Plays {
         match &self.source {

@@ -58,14 +58,16 @@ pub(super) fn check(probe: &Probe, plan: &Plan, format: OutputFormat, limits: &L
 /// The most bytes that making a moving variant takes, beside tables and what has been encoded, which is bounded by the
 /// source. Of 3-megapixel GIFs, PNGs and WebPs, 18 to 27 bytes a pixel were measured for the source, 43 to 67 for both at the
 /// same size.
-pub(super) fn cost(probe: &Probe, plan: &Plan) -> u64 {
-    let (width, height) = plan.output_size();
+pub(super) fn cost(probe: &Probe, output_pixels: u64) -> u64 {
     // The canvas, a frame as it comes out of its decoder twice, what comes back after it, and the copy that is resized.
-    let source = probe.pixels() * 28;
+    let source = probe.pixels() * 28 + probe.table_bytes;
     // What is shown, the frame, what is cut out of it, and libwebp's copy with its tables.
-    let output = u64::from(width) * u64::from(height) * 44;
-    source + output
+    source + output_pixels * 44
 }
+
+/// The most bytes that a pixel takes where the first frame alone is decoded: the canvas, the frame as it comes out of its decoder
+/// twice, and what comes back after it.
+pub(super) const FIRST_FRAME_BYTES: u64 = 20;
 
 /// The first picture of an animation, which need not be the one that a still decoder finds.
 ///
@@ -74,7 +76,7 @@ pub(super) fn cost(probe: &Probe, plan: &Plan) -> u64 {
 pub(super) fn first_frame(bytes: &[u8], probe: &Probe) -> Result<Picture, ImageError> {
     let mut frames = Frames::of(bytes, probe)?;
     match frames.next()? {
-        Some((picture, _)) => Ok(picture.clone()),
+        Some(_) => Ok(frames.into_picture()),
         None => Err(ImageError::broken(probe.format, "it has no frame")),
     }
 }

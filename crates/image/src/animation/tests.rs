@@ -346,6 +346,24 @@ fn the_first_frame_alone_is_a_still_picture_of_any_format() {
 }
 
 #[test]
+fn the_first_frame_alone_is_admitted_with_its_canvas() {
+    let sources = [
+        gif_of(&two_frames(), None),
+        apng_of(&two_png_frames(), 0, None),
+        webp_of(&[WebPFrame(0, 32, RED, 0, 40), WebPFrame(16, 16, BLUE, 0, 50)], 0),
+    ];
+    for source in sources {
+        let found = probe(&source).unwrap();
+        let admitted = |width, height| {
+            let found = crate::Probe { width, height, ..found.clone() };
+            let transform = transform("w=10,anim=false");
+            cost(&found, &transform, OutputFormat::Jpeg, &settings(), Effort::FirstView).unwrap().decoding
+        };
+        assert!(admitted(1_000, 1_000) - admitted(1, 1) > 19_000_000);
+    }
+}
+
+#[test]
 fn every_frame_is_cut_turned_and_padded_as_a_still_picture_is() {
     let source = gif_of(&two_frames(), None);
     let sizes = [

@@ -51,6 +51,7 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
         frames: 1,
         // The decoder's frame and its blocks' modes, the planes in 8 bits, and colour without alpha beside the whole.
         whole_bytes_per_pixel: 20,
+        table_bytes: 0,
         pixel_bytes: if container.alpha.is_some() { 4 } else { 3 },
     })
 }

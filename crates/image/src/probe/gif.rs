@@ -15,7 +15,9 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
         orientation: Orientation::UPRIGHT,
         animated: frames > 1,
         frames: frames.max(1),
-        whole_bytes_per_pixel: 4,
+        // Where it covers a part of the screen, it is decoded beside it.
+        whole_bytes_per_pixel: 8,
+        table_bytes: 0,
         pixel_bytes: 4,
     })
 }

@@ -47,6 +47,7 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
         frames: 1,
         // Ink is converted to colour beside itself.
         whole_bytes_per_pixel: coefficients + if components == 4 { 3 } else { 0 },
+        table_bytes: 0,
         pixel_bytes: components.max(3),
     })
 }

@@ -31,6 +31,8 @@ pub struct Probe {
     pub frames: u32,
     /// Memory that its decoder takes for each pixel of the whole picture, beside the pixels that it gives out.
     pub(super) whole_bytes_per_pixel: u32,
+    /// Memory for tables of its decoder's that the file can make large whatever its pixels.
+    pub(super) table_bytes: u64,
     /// Bytes that its decoder gives out for a pixel.
     pub(super) pixel_bytes: u32,
 }

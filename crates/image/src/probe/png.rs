@@ -95,6 +95,7 @@ fn header(content: &[u8]) -> Option<Probe> {
         // key resolved.
         whole_bytes_per_pixel: if is_interlaced { samples * if bit_depth == 16 { 2 } else { 1 } } else { 0 },
         // A colour key may add alpha.
+        table_bytes: 0,
         pixel_bytes: 4,
     })
 }

@@ -19,8 +19,22 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
         frames: u32::try_from(frames).unwrap_or(u32::MAX).max(1),
         // A lossless picture is unpacked as ARGB beside what is given out, which is copied once.
         whole_bytes_per_pixel: 4 + pixel_bytes,
+        table_bytes: table_bytes(bytes, features.width(), features.height()),
         pixel_bytes,
     })
+}
+
+/// What libwebp's tables of prefix codes may take for a picture, or an alpha, without loss (RFC 9649, 3.7.2.2). There is a group of
+/// codes for each block of pixels that has its own, blocks are of 4x4 at the least, and a group takes 20 bits of the file.
+fn table_bytes(bytes: &[u8], width: u32, height: u32) -> u64 {
+    const GROUP_BYTES: u64 = 6 << 10;
+    const MAX_GROUPS: u64 = 1 << 16;
+    let frames = Chunks::of_file(bytes).filter(|(kind, _)| *kind == b"ANMF");
+    let in_frames = frames.flat_map(|(_, frame)| Chunks::of_content(frame.get(16..).unwrap_or_default()));
+    let lossless = Chunks::of_file(bytes).chain(in_frames).filter(|(kind, _)| matches!(*kind, b"VP8L" | b"ALPH"));
+    let longest = lossless.map(|(_, content)| content.len() as u64).max().unwrap_or(0);
+    let blocks = u64::from(width.div_ceil(4)) * u64::from(height.div_ceil(4));
+    MAX_GROUPS.min(blocks).min(longest * 8 / 20) * GROUP_BYTES
 }
 
 /// The ICC profile, if there is one.
