@@ -39,14 +39,21 @@ mod tests {
     use tokio_rustls::TlsAcceptor;
 
     use super::*;
-    use crate::origin::{address::AddressPolicy, lookups::Lookups, resolve::on_behalf_of};
+    use crate::origin::{
+        address::AddressPolicy,
+        lookups::Lookups,
+        own::OwnListeners,
+        resolve::{Purpose, connecting_for},
+    };
 
     const DEADLINE: Duration = Duration::from_secs(30);
     const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
     fn builder_here() -> ClientBuilder {
         crate::tls::install_provider();
-        builder(VettingResolver::new(AddressPolicy::PrivateAllowed, DEADLINE, Lookups::by_system()), DEADLINE)
+        let own = OwnListeners::default();
+        let resolver = VettingResolver::new(AddressPolicy::PrivateAllowed, own, DEADLINE, Lookups::by_system());
+        builder(resolver, DEADLINE)
     }
 
     /// Speaks both protocols, and would rather speak HTTP/2.
@@ -72,7 +79,8 @@ mod tests {
     async fn an_origin_that_would_rather_speak_http_2_is_spoken_to_in_http_1_1() {
         let client = builder_here().tls_danger_accept_invalid_certs(true).build().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://localhost:{}/a.jpg", listener.local_addr().unwrap().port());
+        let port = listener.local_addr().unwrap().port();
+        let url = format!("https://localhost:{port}/a.jpg");
         let served = async {
             let mut stream = acceptor().accept(listener.accept().await.unwrap().0).await.unwrap();
             assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
@@ -80,8 +88,8 @@ mod tests {
             assert!(head.starts_with(b"GET /a.jpg HTTP/1.1\r\n"), "{}", head.escape_ascii());
             stream.write_all(ANSWER).await.unwrap();
         };
-        let site = "shop".into();
-        let asked = on_behalf_of(&site, client.get(url).send());
+        let purpose = Purpose { site: "shop".into(), port };
+        let asked = connecting_for(purpose, client.get(url).send());
         let (response, ()) = timeout(DEADLINE, async { tokio::join!(asked, served) }).await.unwrap();
         assert_eq!(response.unwrap().version(), http::Version::HTTP_11);
     }

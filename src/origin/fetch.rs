@@ -6,6 +6,7 @@ use std::{
     error::Error,
     io::{self, ErrorKind},
     iter,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,9 +26,10 @@ use super::{
     client,
     error::FetchError,
     lookups::Lookups,
-    resolve::{VettingResolver, on_behalf_of},
+    own::OwnListeners,
+    resolve::{Purpose, VettingResolver, connecting_for},
     upload,
-    url_guard::{AllowedHosts, vet_url},
+    url_guard::{AllowedHosts, RefusedUrl, literal_of, vet_url},
 };
 use crate::{
     config,
@@ -62,6 +64,7 @@ pub struct Validators {
 pub struct Origins {
     public: reqwest::Client,
     private: reqwest::Client,
+    own: OwnListeners,
     permits: Arc<Semaphore>,
     limits: config::Origin,
     name: String,
@@ -107,19 +110,26 @@ impl Origins {
     /// # Errors
     /// What the TLS library says, such as that the system has no root certificates.
     pub fn new(limits: config::Origin, name: &str, metrics: Arc<Metrics>) -> Result<Self, reqwest::Error> {
-        let lookups = Lookups::by_system();
+        let (lookups, own) = (Lookups::by_system(), OwnListeners::default());
         let client = |policy| {
-            let resolver = VettingResolver::new(policy, limits.connect_timeout.0, lookups.clone());
+            let resolver = VettingResolver::new(policy, own.clone(), limits.connect_timeout.0, lookups.clone());
             client::builder(resolver, limits.connect_timeout.0).build()
         };
         Ok(Self {
             public: client(AddressPolicy::PublicOnly)?,
             private: client(AddressPolicy::PrivateAllowed)?,
+            own,
             permits: Arc::new(Semaphore::new(limits.max_requests)),
             limits,
             name: name.to_owned(),
             metrics,
         })
+    }
+
+    /// The edge's own listeners, which are no origins.
+    #[must_use]
+    pub const fn own_listeners(&self) -> &OwnListeners {
+        &self.own
     }
 
     /// The limits towards origins.
@@ -214,7 +224,7 @@ impl Origins {
 
     async fn send_vetted(&self, rules: &OriginRules, request: Outgoing) -> Result<OriginResponse, FetchError> {
         let Outgoing { method, url, headers, body, pace, started } = request;
-        vet_url(&url, &rules.allowed, rules.policy).map_err(FetchError::RefusedUrl)?;
+        let purpose = self.vet(rules, &url).map_err(FetchError::RefusedUrl)?;
         let place = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().map_err(|_| FetchError::Busy);
         let held = [place(&rules.share)?, place(&self.permits)?];
         let client = match rules.policy {
@@ -223,7 +233,7 @@ impl Origins {
         };
         let is_safe = method.is_safe();
         let builder = client.request(method, url.clone()).headers(headers);
-        let answer = on_behalf_of(&rules.site, async {
+        let answer = connecting_for(purpose, async {
             match body {
                 None => self.ask(builder, is_safe, pace).await,
                 // An upload may take as long as it goes on.
@@ -249,6 +259,16 @@ impl Origins {
             idle_timeout: self.limits.idle_timeout.0,
             _held: held,
         })
+    }
+
+    /// Passes a URL that may be asked for; what it resolves to is vetted when there is a connection to be made.
+    fn vet(&self, rules: &OriginRules, url: &Url) -> Result<Purpose, RefusedUrl> {
+        vet_url(url, &rules.allowed, rules.policy)?;
+        let port = url.port_or_known_default().unwrap_or_default();
+        if let Some(address) = literal_of(url) {
+            self.own.vet(SocketAddr::new(address, port)).map_err(RefusedUrl::Address)?;
+        }
+        Ok(Purpose { site: Arc::clone(&rules.site), port })
     }
 
     /// Sends what has no body. Where the connection ended before an answer began, which happens to those that stood idle for
@@ -363,7 +383,7 @@ fn redirect_target(response: &OriginResponse) -> Option<Url> {
 enum Hop {
     Follow,
     Leave,
-    Refuse(super::url_guard::RefusedUrl),
+    Refuse(RefusedUrl),
 }
 
 /// A redirect to a host that the site does not name is left to the visitor, as is one from https to http: the edge does

@@ -1,5 +1,6 @@
 //! Where originals come from. `fetch` asks origins, one hop at a time, through `client`; `url_guard` says which URLs it may ask
-//! for, `address` which addresses it may connect to, and `resolve` holds every connection to that; `lookups` bounds what names
+//! for, `address` which addresses it may connect to, `own` which of them are the edge itself, and `resolve` holds every connection
+//! to that; `lookups` bounds what names
 //! may take; `error` is why there was no answer.
 
 pub mod address;
@@ -7,6 +8,7 @@ mod client;
 pub mod error;
 pub mod fetch;
 pub mod lookups;
+pub mod own;
 pub mod resolve;
 mod upload;
 pub mod url_guard;
