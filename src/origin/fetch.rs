@@ -113,7 +113,7 @@ impl Origins {
         let (lookups, own) = (Lookups::by_system(), OwnListeners::default());
         let client = |policy| {
             let resolver = VettingResolver::new(policy, own.clone(), limits.connect_timeout.0, lookups.clone());
-            client::builder(resolver, limits.connect_timeout.0).build()
+            client::builder(resolver, limits.connect_timeout.0, client::IDLE_TIMEOUT).build()
         };
         Ok(Self {
             public: client(AddressPolicy::PublicOnly)?,
