@@ -233,17 +233,16 @@ impl Origins {
         };
         let is_safe = method.is_safe();
         let builder = client.request(method, url.clone()).headers(headers);
-        let answer = connecting_for(purpose, async {
-            match body {
-                None => self.ask(builder, is_safe, pace).await,
-                // An upload may take as long as it goes on.
-                Some(body) => {
-                    let (body, progress) = upload::watched(body);
-                    upload::while_it_goes_on(builder.body(body).send(), &progress, self.limits.idle_timeout.0).await
-                }
+        let inner = match body {
+            None => connecting_for(purpose, self.ask(builder, is_safe, pace)).await?,
+            // An upload may take as long as it goes on.
+            Some(body) => {
+                let (body, progress) = upload::watched(body);
+                let sent = connecting_for(purpose, builder.body(body).send());
+                upload::while_it_goes_on(sent, &progress, self.limits.idle_timeout.0).await?
             }
-        });
-        let inner = answer.await?.map_err(|error| classify(&error))?;
+        }
+        .map_err(|error| classify(&error))?;
         let mut headers = inner.headers().clone();
         forwarding::settle_length(&mut headers);
         forwarding::remove_hop_by_hop(&mut headers);

@@ -32,8 +32,8 @@ pub struct Purpose {
 }
 
 /// Sends what `work` sends, over connections that are made for this: without a purpose, no name is resolved.
-pub async fn connecting_for<T>(purpose: Purpose, work: impl Future<Output = T>) -> T {
-    PURPOSE.scope(purpose, work).await
+pub fn connecting_for<T>(purpose: Purpose, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    PURPOSE.scope(purpose, work)
 }
 
 /// The system's resolver, without what may not be connected to.
