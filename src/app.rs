@@ -214,7 +214,7 @@ impl App {
         }
     }
 
-    /// Binds all listeners.
+    /// Binds all listeners; from here on no origin is asked that would be one of them.
     ///
     /// # Errors
     /// Naming the address that cannot be had.
@@ -227,7 +227,9 @@ impl App {
         for address in &config.edge.tls.https {
             edge.push(Listener { socket: bind(*address, "edge.tls.https").await?, scheme: Scheme::Https });
         }
-        Ok(Listeners { edge, admin: bind(config.admin.listen, "admin.listen").await? })
+        let listeners = Listeners { edge, admin: bind(config.admin.listen, "admin.listen").await? };
+        self.edge.origins.own_listeners().are(listeners.addresses()?);
+        Ok(listeners)
     }
 
     /// Serves until stopped, and drains.
@@ -275,6 +277,11 @@ impl Listeners {
     /// What the system says.
     pub fn edge_addresses(&self) -> std::io::Result<Vec<(Scheme, SocketAddr)>> {
         self.edge.iter().map(|listener| Ok((listener.scheme, listener.socket.local_addr()?))).collect()
+    }
+
+    fn addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
+        let edge = self.edge_addresses()?.into_iter().map(|(_, address)| address);
+        Ok(edge.chain([self.admin_address()?]).collect())
     }
 
     /// Where metrics and health are served.

@@ -26,6 +26,12 @@ pub struct RefusedAddress {
 }
 
 impl RefusedAddress {
+    /// One that is public or not, but the edge's own on the port that was to be connected to.
+    #[must_use]
+    pub const fn own_listener(address: IpAddr) -> Self {
+        Self { name: None, address, range: OWN_LISTENER }
+    }
+
     /// The same, met under `name`.
     #[must_use]
     pub fn under_name(self, name: &str) -> Self {
@@ -86,6 +92,7 @@ const DOCUMENTATION: Range = never("reserved for documentation");
 const LINK_LOCAL: Range = private("a link-local address");
 const LOOPBACK: Range = private("this machine itself");
 const MULTICAST: Range = never("a multicast address");
+const OWN_LISTENER: Range = never("where this edge itself listens on that port");
 const NO_HOST: Range = never("no address of a host");
 const PROTOCOLS: Range = never("set aside for protocols");
 const RESERVED: Range = never("reserved");

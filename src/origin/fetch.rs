@@ -6,6 +6,7 @@ use std::{
     error::Error,
     io::{self, ErrorKind},
     iter,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -24,10 +25,11 @@ use super::{
     client,
     error::FetchError,
     lookups::Lookups,
+    own::OwnListeners,
     places::{Held, Places, Reader},
-    resolve::{VettingResolver, on_behalf_of},
+    resolve::{Purpose, VettingResolver, connecting_for},
     upload,
-    url_guard::{AllowedHosts, vet_url},
+    url_guard::{AllowedHosts, RefusedUrl, literal_of, vet_url},
 };
 use crate::{
     config,
@@ -62,6 +64,7 @@ pub struct Validators {
 pub struct Origins {
     public: reqwest::Client,
     private: reqwest::Client,
+    own: OwnListeners,
     places: Places,
     limits: config::Origin,
     name: String,
@@ -107,19 +110,26 @@ impl Origins {
     /// # Errors
     /// What the TLS library says, such as that the system has no root certificates.
     pub fn new(limits: config::Origin, name: &str, metrics: Arc<Metrics>) -> Result<Self, reqwest::Error> {
-        let lookups = Lookups::by_system();
+        let (lookups, own) = (Lookups::by_system(), OwnListeners::default());
         let client = |policy| {
-            let resolver = VettingResolver::new(policy, limits.connect_timeout.0, lookups.clone());
-            client::builder(resolver, limits.connect_timeout.0).build()
+            let resolver = VettingResolver::new(policy, own.clone(), limits.connect_timeout.0, lookups.clone());
+            client::builder(resolver, limits.connect_timeout.0, client::IDLE_TIMEOUT).build()
         };
         Ok(Self {
             public: client(AddressPolicy::PublicOnly)?,
             private: client(AddressPolicy::PrivateAllowed)?,
+            own,
             places: Places::new(limits.max_requests),
             limits,
             name: name.to_owned(),
             metrics,
         })
+    }
+
+    /// The edge's own listeners, which are no origins.
+    #[must_use]
+    pub const fn own_listeners(&self) -> &OwnListeners {
+        &self.own
     }
 
     /// The limits towards origins.
@@ -216,7 +226,7 @@ impl Origins {
 
     async fn send_vetted(&self, rules: &OriginRules, request: Outgoing) -> Result<OriginResponse, FetchError> {
         let Outgoing { method, url, headers, body, pace, reader, started } = request;
-        vet_url(&url, &rules.allowed, rules.policy).map_err(FetchError::RefusedUrl)?;
+        let purpose = self.vet(rules, &url).map_err(FetchError::RefusedUrl)?;
         let held = Held::take(&rules.share, &self.places, reader)?;
         let client = match rules.policy {
             AddressPolicy::PublicOnly => &self.public,
@@ -224,17 +234,16 @@ impl Origins {
         };
         let is_safe = method.is_safe();
         let builder = client.request(method, url.clone()).headers(headers);
-        let answer = on_behalf_of(&rules.site, async {
-            match body {
-                None => self.ask(builder, is_safe, pace).await,
-                // An upload may take as long as it goes on.
-                Some(body) => {
-                    let (body, progress) = upload::watched(body);
-                    upload::while_it_goes_on(builder.body(body).send(), &progress, self.limits.idle_timeout.0).await
-                }
+        let inner = match body {
+            None => connecting_for(purpose, self.ask(builder, is_safe, pace)).await?,
+            // An upload may take as long as it goes on.
+            Some(body) => {
+                let (body, progress) = upload::watched(body);
+                let sent = connecting_for(purpose, builder.body(body).send());
+                upload::while_it_goes_on(sent, &progress, self.limits.idle_timeout.0).await?
             }
-        });
-        let inner = answer.await?.map_err(|error| classify(&error))?;
+        }
+        .map_err(|error| classify(&error))?;
         let mut headers = inner.headers().clone();
         forwarding::settle_length(&mut headers);
         forwarding::remove_hop_by_hop(&mut headers);
@@ -251,6 +260,16 @@ impl Origins {
             idle_timeout: self.limits.idle_timeout.0,
             held,
         })
+    }
+
+    /// Passes a URL that may be asked for; what it resolves to is vetted when there is a connection to be made.
+    fn vet(&self, rules: &OriginRules, url: &Url) -> Result<Purpose, RefusedUrl> {
+        vet_url(url, &rules.allowed, rules.policy)?;
+        let port = url.port_or_known_default().unwrap_or_default();
+        if let Some(address) = literal_of(url) {
+            self.own.vet(SocketAddr::new(address, port)).map_err(RefusedUrl::Address)?;
+        }
+        Ok(Purpose { site: Arc::clone(&rules.site), port })
     }
 
     /// Sends what has no body. Where the connection ended before an answer began, which happens to those that stood idle for
@@ -370,7 +389,7 @@ fn redirect_target(response: &OriginResponse) -> Option<Url> {
 enum Hop {
     Follow,
     Leave,
-    Refuse(super::url_guard::RefusedUrl),
+    Refuse(RefusedUrl),
 }
 
 /// A redirect to a host that the site does not name is left to the visitor, as is one from https to http: the edge does

@@ -109,15 +109,20 @@ pub fn vet_url(url: &Url, allowed: &AllowedHosts, policy: AddressPolicy) -> Resu
     if url.fragment().is_some() {
         return Err(RefusedUrl::Fragment);
     }
-    let literal = match url.host() {
-        Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
-        Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
-        Some(Host::Domain(_)) | None => None,
-    };
-    if let Some(address) = literal {
+    if let Some(address) = literal_of(url) {
         vet_address(address, policy).map_err(RefusedUrl::Address)?;
     }
     allowed.vet(url)
+}
+
+/// The address that stands in a URL in place of a name.
+#[must_use]
+pub fn literal_of(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(address) => Some(address.into()),
+        Host::Ipv6(address) => Some(address.into()),
+        Host::Domain(_) => None,
+    }
 }
 
 /// `example.com.` is `example.com` (RFC 1034, 3.1), and case means nothing.

@@ -1,5 +1,10 @@
 //! Requests that no ordinary client sends: refused, or understood in the one safe way, and the edge goes on.
 
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+};
+
 use crate::harness::{
     Edge, Origin, Reply, Setup, pictures,
     raw::Raw,
@@ -163,13 +168,26 @@ async fn a_request_that_has_been_here_before_is_508() {
 
 #[tokio::test]
 async fn an_origin_that_leads_back_here_is_told_and_ends() {
-    let origin = Origin::start().await;
-    let edge = Edge::start(Setup::of(&origin)).await;
-    let own = Setup::empty().with_site("shop", &["shop.test", "127.0.0.1"], &format!("http://{}", edge.http));
-    edge.rewrite(&own);
-    edge.signal(rustix::process::Signal::HUP);
-    for path in ["/page", "/a.jpg"] {
-        crate::harness::until("the loop is seen", async || edge.get(path).await.status.as_u16() == 508).await;
+    // On a way that it cannot know: a proxy on another port.
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", proxy.local_addr().unwrap());
+    let edge = Edge::start(Setup::empty().with_site("shop", &["shop.test", "127.0.0.1"], &origin)).await;
+    let led_back = async {
+        loop {
+            let (mut stream, _) = proxy.accept().await.unwrap();
+            let mut back = TcpStream::connect(edge.http).await.unwrap();
+            tokio::spawn(async move { copy_bidirectional(&mut stream, &mut back).await });
+        }
+    };
+    let asked = async {
+        for path in ["/page", "/a.jpg"] {
+            let answer = edge.get(path).await;
+            assert_eq!(answer.status.as_u16(), 508, "{path}: {answer:?}");
+        }
+    };
+    tokio::select! {
+        () = led_back => {}
+        () = asked => {}
     }
 }
 

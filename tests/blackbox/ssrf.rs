@@ -2,7 +2,7 @@
 
 use std::{io::ErrorKind, net::TcpListener};
 
-use crate::harness::{CHROMIUM, Edge, Origin, Reply, Setup, pictures, ports::free_address};
+use crate::harness::{CHROMIUM, Edge, Origin, Reply, Setup, pictures, ports::free_address, until};
 
 /// A server on loopback that nobody may reach.
 struct Forbidden {
@@ -208,4 +208,30 @@ async fn redirects_within_the_site_are_followed_up_to_a_number() {
     let looped = edge.get("/loop.jpg").await;
     assert_eq!((looped.status.as_u16(), origin.count("/loop.jpg")), (502, 4));
     assert!(looped.problem().contains("redirects"), "{looped:?}");
+}
+
+#[tokio::test]
+async fn nothing_connects_to_our_own_listeners() {
+    let edge = Edge::start(Setup::of(&Origin::start().await)).await;
+    let own = |port| [format!("http://127.0.0.1:{port}"), format!("http://localhost:{port}")];
+    let origins = [own(edge.http.port()), own(edge.admin.port())].concat();
+    let host = |number| format!("site{number}.test");
+    let sites = origins.iter().enumerate().fold(Setup::empty(), |setup, (number, origin)| {
+        setup.with_site(&format!("site{number}"), &[&host(number)], origin)
+    });
+    edge.rewrite(&sites);
+    edge.signal(rustix::process::Signal::HUP);
+    until("the sites are known", async || edge.get("/").host(&host(0)).await.status.as_u16() != 421).await;
+    for (number, own) in origins.iter().enumerate() {
+        for path in ["/healthz", "/a.jpg", &format!("/lm/w=10/{own}/a.jpg"), &format!("/lm/w=10/{own}/metrics")] {
+            let answer = edge.get(path).host(&host(number)).await;
+            assert!(matches!(answer.status.as_u16(), 403 | 502), "{own} {path}: {answer:?}");
+            assert!(answer.problem().contains("this edge itself listens"), "{own} {path}: {answer:?}");
+        }
+    }
+    let [asked, refused] = [&[][..], &[("result", "refused")]];
+    let asked = edge.metric("lightmeter_origin_fetches_total", asked).await;
+    assert_eq!(edge.metric("lightmeter_origin_fetches_total", refused).await, asked);
+    assert!(asked > 8, "{asked} fetches are counted");
+    until("it is logged", async || edge.log().contains("this edge itself listens")).await;
 }
