@@ -7,7 +7,7 @@ seconds=${FUZZ_SECONDS:-60}
 export RUSTC_BOOTSTRAP=1
 
 command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
-[ $# -gt 0 ] || set -- probe options target url_guard http_fields signature proxy stored jpeg png gif webp avif
+[ $# -gt 0 ] || set -- probe options target url_guard http_fields signature proxy framing stored jpeg png gif webp avif
 for target; do
     mkdir -p "target/fuzz/$target"
     # An allocation of more than 256 MB, or a file that takes 10 s, is a finding: limits are small here.

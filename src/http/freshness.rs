@@ -189,10 +189,20 @@ fn lifetime(
         Some(0) if control.must_revalidate => 0,
         Some(given) => given.max(seconds(lifetimes.min)),
         None if !by_default => 0,
-        None => guessed().map_or(seconds(lifetimes.default), |guessed| guessed.max(seconds(lifetimes.min))),
+        None => match guessed() {
+            Some(guessed) => guessed.max(seconds(lifetimes.min)),
+            None if tells_of_request(status) && !control.public => 0,
+            None => seconds(lifetimes.default),
+        },
     };
     let longest = if is_passing_error(status) { lifetimes.max.min(MAX_ERROR_LIFETIME) } else { lifetimes.max };
     lifetime.min(seconds(longest))
+}
+
+/// Errors to a GET that a field may have provoked which the key does not hold: where nobody says that they may be kept, one
+/// visitor's are not shown to others.
+const fn tells_of_request(status: StatusCode) -> bool {
+    matches!(status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED)
 }
 
 /// What the origin gives in so many words.

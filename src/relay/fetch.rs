@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{
     HeaderMap, Method, StatusCode,
-    header::{DATE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED},
+    header::{DATE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, ORIGIN},
 };
 
 use super::{
@@ -31,12 +31,13 @@ use crate::{
     origin::{error::FetchError, fetch::OriginResponse, places::Reader},
 };
 
-/// When the origin was asked: by the number of purges, of changes, and by the clock.
+/// When the origin was asked: by the number of purges, of changes, and by the clock. And whether in the name of a page elsewhere.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     birth: Generation,
     pub(super) number: u64,
     pub(super) at: UnixSeconds,
+    pub(super) names_origin: bool,
 }
 
 /// What came of a fetch, for all who wait for it.
@@ -69,11 +70,17 @@ impl Relay {
         }
         // Before the origin is asked: what a purge or a change finds under way is older than it. A response may have been made
         // as soon as it was asked for: its age counts from then (RFC 9111, 4.2.3).
-        let asked = Asked { birth: self.cache.purges().now(), number: self.changes.draw(), at: self.clock.now() };
+        let (birth, number, at) = (self.cache.purges().now(), self.changes.draw(), self.clock.now());
         let mut headers = errand.whole();
         if let Some(known) = &known {
-            add_validators(&mut headers, &known.response.head.fields);
+            let stored = &known.response.head.fields;
+            add_validators(&mut headers, stored);
+            // What is kept for all pages is not asked after in the name of one.
+            if !told_apart_by(stored).is_some_and(|names| names.iter().any(|name| name == ORIGIN.as_str())) {
+                headers.remove(ORIGIN);
+            }
         }
+        let asked = Asked { birth, number, at, names_origin: headers.contains_key(ORIGIN) };
         let url = errand.url.clone();
         let answer = self.origins.forward(&errand.rules, Method::GET, url, headers, None, Reader::Cache).await;
         let response = match answer {
@@ -110,7 +117,7 @@ impl Relay {
         errand: &Errand,
         known: Known,
         response: &OriginResponse,
-        Asked { birth, number, at }: Asked,
+        Asked { birth, number, at, .. }: Asked,
         mut landing: Landing<Arrival>,
     ) {
         let Known { place, response: stored } = known;

@@ -3,7 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, StatusCode, header::ACCEPT_ENCODING};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{ACCEPT_ENCODING, ORIGIN, VARY},
+};
 
 use super::{
     APART, APART_FOR_A_MOMENT, Errand, Relay,
@@ -159,8 +162,11 @@ impl Relay {
     ) -> Result<Draft, NotTold> {
         let mut fields = storable_fields(&response.headers);
         add_date(&mut fields, asked.at);
+        if asked.names_origin {
+            vary_by_origin(&mut fields);
+        }
         let freshness = Freshness::of(response.status, &response.headers, asked.at, &errand.lifetimes);
-        let list = told_apart_by(&response.headers).ok_or(NotTold::Response)?;
+        let list = told_apart_by(&fields).ok_or(NotTold::Response)?;
         let status = response.status;
         let (asked, selection) = (asked.number, Selection::All);
         let draft = Draft { status, fields, freshness, why_original, asked, stamp, selection };
@@ -275,6 +281,19 @@ pub(super) fn told_apart_by(headers: &HeaderMap) -> Option<Vec<String>> {
         names.sort_unstable();
     }
     Some(names)
+}
+
+/// What an origin says to a page elsewhere may be for that page, though not every origin says so: it is neither kept for others
+/// here, nor by caches before this one.
+fn vary_by_origin(fields: &mut HeaderMap) {
+    let is_said = match Vary::of(fields) {
+        Vary::Nothing => false,
+        Vary::Fields(names) => names.contains(&ORIGIN),
+        Vary::Anything => true,
+    };
+    if !is_said {
+        fields.append(VARY, HeaderValue::from_static("Origin"));
+    }
 }
 
 #[cfg(test)]

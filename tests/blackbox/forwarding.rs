@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 
-use crate::harness::{Edge, Origin, Reply, Setup, raw::Raw, setup::HOST};
+use crate::harness::{CHROMIUM, Edge, Origin, Reply, Setup, raw::Raw, setup::HOST, until};
 
 #[tokio::test]
 async fn a_client_that_waits_for_100_continue_is_told_to_go_on() {
@@ -44,6 +44,7 @@ async fn fields_that_the_key_does_not_hold_cannot_plant_an_answer() {
         "x-http-method-override",
         "forwarded",
         "x-host",
+        "origin",
     ] {
         let content = crate::harness::reply::Content::Field(field);
         let origin = Origin::with("/page", Reply::of(content).max_age(600)).await;
@@ -52,4 +53,58 @@ async fn fields_that_the_key_does_not_hold_cannot_plant_an_answer() {
         let other = edge.get("/page").await;
         assert!(!other.text().contains("evil.test"), "{field} planted {:?}", other.text());
     }
+}
+
+/// Who sends what the origin cannot read is refused alone (CPDoS: an oversize field, one with odd characters, another method).
+#[tokio::test]
+async fn what_an_origin_refuses_one_visitor_for_is_not_stored_for_others() {
+    let big = "a".repeat(30_000);
+    for status in [400, 405, 413, 431, 500, 501] {
+        for path in ["/page", "/a.jpg"] {
+            for value in [big.as_str(), "\t{}%00\u{ff}"] {
+                let origin = Origin::with(path, Reply::fit_for(path).max_age(600).refusing("x-odd", status)).await;
+                let setup = Setup::of(&origin).site("passthrough_ttl", "'1h'").site("default_ttl", "'1h'");
+                let edge = Edge::start(setup.set("origin.failure_ttl", "'0s'")).await;
+                let refused = edge.get(path).header("x-odd", value).await;
+                let other = edge.get(path).accept(CHROMIUM).await;
+                assert_eq!(other.status, StatusCode::OK, "{path}: {status} was stored: {refused:?}");
+            }
+        }
+    }
+}
+
+/// Beside what the key does not hold, what origins are known to look at: what they say to one page is not what another gets, though
+/// they forget to say that it varies.
+#[tokio::test]
+async fn an_answer_to_a_page_elsewhere_is_kept_for_that_page_alone() {
+    let answer = |origin: &str| Reply::page(origin).max_age(600).header("access-control-allow-origin", origin);
+    let origin = Origin::with("/font", answer("https://one.test")).await;
+    let edge = Edge::start(Setup::of(&origin)).await;
+    let asked_by = async |page: &str| {
+        let answer = edge.get("/font").header("origin", page).await;
+        (answer.field("access-control-allow-origin"), answer.field("vary"), answer.is_hit())
+    };
+    let one = ("https://one.test".to_owned(), "origin".to_owned());
+    let (allowed, vary, _) = asked_by("https://one.test").await;
+    assert_eq!((allowed, vary.to_ascii_lowercase()), one);
+    until("it is kept", async || asked_by("https://one.test").await.2).await;
+    origin.set("/font", answer("https://other.test"));
+    assert_eq!(asked_by("https://other.test").await.0, "https://other.test");
+    assert_eq!(asked_by("https://one.test").await.0, "https://one.test");
+    origin.set("/font", answer("*"));
+    assert_eq!(edge.get("/font").await.field("access-control-allow-origin"), "*");
+}
+
+/// What is kept for all is asked after in nobody's name.
+#[tokio::test]
+async fn a_page_elsewhere_has_no_say_in_how_what_is_kept_for_all_is_validated() {
+    let kept = || Reply::page("page").timeless().control("max-age=10").header("etag", "\"1\"");
+    let origin = Origin::with("/page", kept()).await;
+    let edge = Edge::start(Setup::at_standing_time(&origin)).await;
+    until("it is kept", async || edge.get("/page").await.is_hit()).await;
+    edge.pass(60).await;
+    origin.set("/page", kept().header("access-control-allow-origin", "https://evil.test").refusing("origin", 400));
+    assert_eq!(edge.get("/page").header("origin", "https://evil.test").await.status, StatusCode::OK);
+    assert_eq!(origin.count("/page"), 2);
+    assert_eq!(origin.last("/page").field("origin"), "");
 }

@@ -107,6 +107,56 @@ async fn the_log_may_be_for_people_or_silent_about_requests() {
     assert!(!silent.log().contains("/a.txt"));
 }
 
+/// What a visitor sends is within its own line, whatever it contains.
+#[tokio::test]
+async fn a_visitor_cannot_write_log_lines() {
+    let table: [&[u8]; 9] = [
+        b"GET /x%0d%0aPLANTED HTTP/1.1\r\nHost: shop.test\r\n",
+        b"GET /x%0APLANTED%1b[31m%00 HTTP/1.1\r\nHost: shop.test\r\n",
+        b"GET /x?y=%22%7d%0aPLANTED HTTP/1.1\r\nHost: shop.test\r\n",
+        b"GET /x\"}\\nPLANTED HTTP/1.1\r\nHost: shop.test\r\n",
+        b"GET /x HTTP/1.1\r\nHost: shop.test\r\nUser-Agent: a\tPLANTED\xff\xe2\x80\xa8PLANTED\r\n",
+        b"GET /x HTTP/1.1\r\nHost: shop.test\r\nUser-Agent: a%0aPLANTED\\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost: a%0aPLANTED\r\n",
+        b"GET /x HTTP/1.1\r\nHost: a\tPLANTED\xff\r\n",
+        b"GET /lm/w=60/http://a%0aPLANTED/x.jpg HTTP/1.1\r\nHost: shop.test\r\n",
+    ];
+    // What no reader of HTTP takes; nobody has to hear of it.
+    let refused: [&[u8]; 3] = [
+        b"GET /x HTTP/1.1\r\nHost: shop.test\r\nUser-Agent: a\x1b[31m\nPLANTED\r\n",
+        b"GET /x\x1b[31mPLANTED HTTP/1.1\r\nHost: shop.test\r\n",
+        b"GET /x HTTP/1.1\r\nHost: shop.test\rPLANTED\r\n",
+    ];
+    let origin = Origin::start().await;
+    for format in ["json", "human"] {
+        let edge = Edge::start(Setup::of(&origin).set("log.format", &format!("'{format}'"))).await;
+        let before = edge.log().lines().count();
+        for head in refused.iter().chain(&table) {
+            let end = &b"Connection: close\r\n\r\n"[..];
+            Raw::send(edge.http, [head, end].concat()).await.rest().await;
+        }
+        edge.get("/the-last").await;
+        until("all is logged", async || edge.log().contains("/the-last")).await;
+        let log = edge.log();
+        let lines: Vec<&str> =
+            log.split(['\n', '\r', '\u{2028}', '\u{85}']).skip(before).filter(|line| !line.is_empty()).collect();
+        assert!(!lines.iter().any(|line| line.contains(char::is_control)), "{lines:?}");
+        let of_requests = |line: &&&str| line.contains("request") && line.contains("/x");
+        assert!(
+            (table.len()..=table.len() + refused.len()).contains(&lines.iter().filter(of_requests).count()),
+            "{lines:?}"
+        );
+        for line in lines {
+            let whole = if format == "json" {
+                line.starts_with("{\"timestamp\"") && line.ends_with('}')
+            } else {
+                line.starts_with("20")
+            };
+            assert!(whole, "{format}: {line:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_stop_lets_a_slow_download_finish_and_takes_no_new_ones() {
     let gate = Gate::closed();

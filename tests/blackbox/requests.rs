@@ -9,6 +9,8 @@ use crate::harness::{
     Edge, Origin, Reply, Setup, pictures,
     raw::Raw,
     request::{Request, new_client_h2},
+    setup::HOST,
+    tls::Authority,
 };
 
 async fn edge_with_page() -> (Origin, Edge) {
@@ -123,6 +125,51 @@ async fn garbage_and_heads_without_end_are_refused() {
     }
     assert!(origin.asked().is_empty(), "{:?}", origin.asked());
     assert_alive(&mut edge).await;
+}
+
+/// Nothing that is escaped in a URL is written as it would be without (RFC 9110, 5.5): neither to the visitor nor to the origin.
+#[tokio::test]
+async fn line_breaks_that_are_escaped_reach_no_field() {
+    const PLANTED: [&str; 4] = [
+        "%0d%0ax-planted:%20yes",
+        "%0Ax-planted:yes",
+        "%0dx-planted:yes%0d%0a%0d%0aGET%20/planted",
+        "%00%0ax-planted:1",
+    ];
+    let origin = Origin::start().await;
+    let authority = Authority::new();
+    let setup = Setup::of(&origin).site("sources", "['127.0.0.1']").with_site("sent", &["sent.test"], &origin.url());
+    let setup = authority.secure(setup.site("https", "'redirect'"), &[HOST, "sent.test"]);
+    let edge = Edge::start(setup).await;
+    for planted in PLANTED {
+        for (host, path) in [
+            (HOST, format!("/page{planted}")),
+            (HOST, format!("/page?x={planted}")),
+            (HOST, format!("/a{planted}.jpg?w=60")),
+            (HOST, format!("/a.jpg?w=60&x={planted}")),
+            (HOST, format!("/lm/w=60/a{planted}.jpg")),
+            (HOST, format!("/lm/w=60,x={planted}/a.jpg")),
+            (HOST, format!("/lm/w=60/{}/a{planted}.jpg", origin.url())),
+            (HOST, format!("/lm/w=60/{}%2fa{planted}.jpg", origin.url().replace('/', "%2f"))),
+            (HOST, format!("/{planted}")),
+            ("sent.test", format!("/page{planted}")),
+            ("sent.test", format!("/{planted}?{planted}")),
+        ] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            let answer = Raw::send(edge.http, request).await.rest().await;
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(answer.starts_with("HTTP/1.1 "), "{path}: {answer}");
+            let mut lines = answer.split(['\r', '\n']);
+            assert!(!lines.any(|line| line.starts_with("x-planted") || line.contains('\0')), "{path}: {answer}");
+            assert_eq!(answer.contains("\r\nlocation: https://sent.test"), host == "sent.test", "{path}: {answer}");
+        }
+    }
+    let asked = origin.asked();
+    assert!(asked.iter().any(|asked| asked.target.contains("%0d%0ax-planted")), "{asked:?}");
+    for asked in asked {
+        let is_planted = asked.headers.contains_key("x-planted") || asked.target.starts_with("/planted");
+        assert!(!is_planted, "{asked:?}");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,14 @@ use super::{
     resample::alpha_level,
 };
 
+/// The largest ICC profile that is read; a picture with a larger one is taken for one with none. Printers' are of 2 MiB or so.
+pub(crate) const MAX_ICC_BYTES: usize = 4 << 20;
+
+/// A profile's bytes, unless they are too many.
+pub(crate) fn read_profile(bytes: &[u8]) -> Option<Vec<u8>> {
+    (1..=MAX_ICC_BYTES).contains(&bytes.len()).then(|| bytes.to_vec())
+}
+
 /// What the colours of a decoded picture mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ColorSpace {

@@ -111,6 +111,17 @@ fn a_status_that_is_not_cacheable_by_default_gets_neither_guess_nor_default() {
 }
 
 #[test]
+fn what_a_visitors_odd_field_may_have_provoked_gets_no_default() {
+    for (status, alone) in [(405, 0), (501, 0), (404, 600), (414, 600)] {
+        let status = StatusCode::from_u16(status).unwrap();
+        let lifetime = |fields: &[_]| Freshness::of(status, &headers(fields), NOW, &SITE).lifetime;
+        assert_eq!(lifetime(&[]), alone, "{status}");
+        assert_eq!(lifetime(&[("cache-control", "public")]), 600, "{status}");
+        assert_eq!(lifetime(&[("cache-control", "max-age=7")]), 7, "{status}");
+    }
+}
+
+#[test]
 fn the_sites_bounds_hold_the_origins_lifetime() {
     let bounded = Lifetimes { min: Duration::from_secs(30), max: Duration::from_secs(300), ..SITE };
     let lifetime = |text: &str| of(&[("cache-control", text)], &bounded).lifetime;

@@ -165,7 +165,12 @@ async fn answer(state: &State, request: hyper::Request<Incoming>) -> hyper::Resp
     };
     let asked = Asked { method: request.method().to_string(), target, headers: request.headers().clone() };
     state.asked.lock().unwrap().push(asked.clone());
-    let reply = reply.unwrap_or_else(|| Reply::status(404, "nothing here"));
+    let reply = match reply {
+        Some(Reply { refused: Some((field, status)), .. }) if asked.headers.contains_key(field) => {
+            Reply::status(status.as_u16(), "not with that field")
+        }
+        reply => reply.unwrap_or_else(|| Reply::status(404, "nothing here")),
+    };
     if let Some(gate) = &reply.gate {
         gate.passed().await;
     }

@@ -41,6 +41,8 @@ pub(crate) struct Reply {
     pub(crate) content: Content,
     /// The head waits for it.
     pub(crate) gate: Option<Gate>,
+    /// A field, and the status that requests are refused with that have it.
+    pub(crate) refused: Option<(&'static str, StatusCode)>,
 }
 
 /// A body.
@@ -68,7 +70,7 @@ pub(crate) enum Content {
 
 impl Reply {
     fn new(content: Content) -> Self {
-        Self { status: StatusCode::OK, headers: Vec::new(), content, gate: None }
+        Self { status: StatusCode::OK, headers: Vec::new(), content, gate: None, refused: None }
     }
 
     /// 200 with a type.
@@ -133,6 +135,12 @@ impl Reply {
     /// With `Cache-Control`.
     pub(crate) fn control(self, directives: &str) -> Self {
         self.header("cache-control", directives)
+    }
+
+    /// Refuses requests that have this field, as what it cannot read.
+    pub(crate) fn refusing(mut self, field: &'static str, status: u16) -> Self {
+        self.refused = Some((field, StatusCode::from_u16(status).unwrap()));
+        self
     }
 
     /// The head comes when the gate opens; a gate that is never opened hangs.

@@ -108,3 +108,42 @@ pub(super) fn decoded_size(probe: &Probe, needed: f64) -> (u32, u32) {
         _ => (probe.width, probe.height),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use image::{
+        ExtendedColorType::Rgb8,
+        ImageEncoder,
+        codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder},
+    };
+
+    use super::*;
+    use crate::{color::MAX_ICC_BYTES, probe::probe};
+
+    fn with_profile(mut encoder: impl ImageEncoder, bytes: usize) {
+        encoder.set_icc_profile(vec![7; bytes]).unwrap();
+        encoder.write_image(&[9; 8 * 8 * 3], 8, 8, Rgb8).unwrap();
+    }
+
+    /// A picture of each format, with a profile of so many bytes.
+    fn pictures(profile_bytes: usize) -> [Vec<u8>; 3] {
+        let [mut jpeg, mut png, mut webp] = [const { Vec::new() }; 3];
+        with_profile(JpegEncoder::new(&mut jpeg), profile_bytes);
+        with_profile(PngEncoder::new(&mut png), profile_bytes);
+        with_profile(WebPEncoder::new_lossless(&mut webp), profile_bytes);
+        [jpeg, png, webp]
+    }
+
+    #[test]
+    fn a_profile_over_the_bound_is_as_none_in_every_format_and_one_at_the_bound_is_read() {
+        for (profile_bytes, expected) in
+            [(MAX_ICC_BYTES, ColorSpace::Icc(vec![7; MAX_ICC_BYTES])), (MAX_ICC_BYTES + 1, ColorSpace::Srgb)]
+        {
+            for file in pictures(profile_bytes) {
+                let probe = probe(&file).unwrap();
+                let rows = Rows::open(&file, &probe, 1.0).unwrap();
+                assert!(rows.colors == expected, "{:?} with {profile_bytes} bytes", probe.format);
+            }
+        }
+    }
+}

@@ -6,7 +6,7 @@ use png::{BitDepth, ColorType, DecodingError, Limits, Reader, Transformations};
 
 use super::{Decoder as AnyDecoder, Rows};
 use crate::{
-    color::eight_bits,
+    color::{eight_bits, read_profile},
     error::ImageError,
     format::InputFormat::Png,
     picture::{Channels, byte_count},
@@ -44,7 +44,7 @@ pub(super) fn open<'a>(bytes: &'a [u8], probe: &Probe) -> Result<Rows<'a>, Image
         ColorType::GrayscaleAlpha | ColorType::Rgba => Channels::Rgba,
         _ => Channels::Rgb,
     };
-    let colors = reader.info().icc_profile.as_deref().map(<[u8]>::to_vec).into();
+    let colors = reader.info().icc_profile.as_deref().and_then(read_profile).into();
     let whole = if interlaced {
         let len = reader.output_buffer_size().ok_or(ImageError::broken(Png, "it is too large"))?;
         let mut whole = vec![0; len];
@@ -62,7 +62,7 @@ pub(super) fn open<'a>(bytes: &'a [u8], probe: &Probe) -> Result<Rows<'a>, Image
 /// The ICC profile, if there is one that can be read.
 pub(super) fn icc_profile(bytes: &[u8], probe: &Probe) -> Option<Vec<u8>> {
     let reader = png::Decoder::new_with_limits(Cursor::new(bytes), limits(probe)).read_info().ok()?;
-    reader.info().icc_profile.as_deref().map(<[u8]>::to_vec)
+    reader.info().icc_profile.as_deref().and_then(read_profile)
 }
 
 /// What the header has been admitted for, and as much again for chunks and rows.

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::Probe;
-use crate::{error::ImageError, format::InputFormat::Avif, orientation::Orientation};
+use crate::{color::read_profile, error::ImageError, format::InputFormat::Avif, orientation::Orientation};
 
 const ALPHA_NAMES: [&[u8]; 2] = [b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1"];
 
@@ -275,7 +275,7 @@ impl<'a> Boxes<'a> {
         let colors = self.properties_of(item).filter(|(kind, _)| *kind == b"colr");
         colors.map(|(_, content)| content).find_map(|content| {
             let icc = content.strip_prefix(b"prof").or_else(|| content.strip_prefix(b"rICC"))?;
-            Some(icc.to_vec())
+            read_profile(icc)
         })
     }
 

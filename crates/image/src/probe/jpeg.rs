@@ -1,16 +1,13 @@
 //! JPEG's marker segments up to the first scan (ITU-T T.81, annex B).
 
 use super::{Probe, be_u16};
-use crate::{error::ImageError, exif, format::InputFormat::Jpeg, orientation::Orientation};
+use crate::{color::MAX_ICC_BYTES, error::ImageError, exif, format::InputFormat::Jpeg, orientation::Orientation};
 
 const APP1: u8 = 0xE1;
 const APP2: u8 = 0xE2;
 const START_OF_SCAN: u8 = 0xDA;
 const END_OF_IMAGE: u8 = 0xD9;
 const ICC_MARK: &[u8] = b"ICC_PROFILE\0";
-
-/// The largest ICC profile that is put together.
-const MAX_ICC_BYTES: usize = 4 << 20;
 
 /// The most scans of a file that is developed; ten is usual.
 const MAX_SCANS: usize = 100;

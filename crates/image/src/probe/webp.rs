@@ -1,7 +1,9 @@
 //! WebP's RIFF chunks (RFC 9649).
 
 use super::Probe;
-use crate::{error::ImageError, exif, format::InputFormat::WebP, orientation::Orientation, riff::Chunks};
+use crate::{
+    color::read_profile, error::ImageError, exif, format::InputFormat::WebP, orientation::Orientation, riff::Chunks,
+};
 
 pub(super) fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
     let features =
@@ -39,7 +41,7 @@ fn table_bytes(bytes: &[u8], width: u32, height: u32) -> u64 {
 
 /// The ICC profile, if there is one.
 pub(crate) fn icc_profile(bytes: &[u8]) -> Option<Vec<u8>> {
-    chunk(bytes, b"ICCP").map(<[u8]>::to_vec)
+    chunk(bytes, b"ICCP").and_then(read_profile)
 }
 
 /// A chunk's content.
