@@ -87,8 +87,8 @@ pub struct OriginResponse {
     inner: reqwest::Response,
     pace: Pace,
     idle_timeout: Duration,
-    /// Its places among the requests under way.
-    held: Held,
+    /// Its places among the requests under way. Apart: a response is moved often, and these seldom looked at.
+    held: Box<Held>,
 }
 
 /// How long the body may take.
@@ -227,7 +227,7 @@ impl Origins {
     async fn send_vetted(&self, rules: &OriginRules, request: Outgoing) -> Result<OriginResponse, FetchError> {
         let Outgoing { method, url, headers, body, pace, reader, started } = request;
         let purpose = self.vet(rules, &url).map_err(FetchError::RefusedUrl)?;
-        let held = Held::take(&rules.share, &self.places, reader)?;
+        let held = Box::new(Held::take(&rules.share, &self.places, reader)?);
         let client = match rules.policy {
             AddressPolicy::PublicOnly => &self.public,
             AddressPolicy::PrivateAllowed => &self.private,

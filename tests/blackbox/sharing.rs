@@ -73,7 +73,7 @@ async fn all_get_an_original_whole_that_proves_too_large_only_on_its_way() {
 
 #[tokio::test]
 async fn nobody_gets_the_beginning_alone_of_what_proves_too_large_on_its_way() {
-    let original = Bytes::from(pictures::noise_png(400, 400));
+    let original = pictures::noise_png(400, 400);
     let gate = Gate::closed();
     let (beginning, rest) = (original.slice(..50_000), original.slice(50_000..));
     let origin = Origin::with("/chunked.png", Reply::of(Content::GatedChunks(beginning, gate.clone(), rest))).await;
