@@ -1,17 +1,22 @@
 //! When the origin fails: what is cached is served, what is stale stands in, and what was never there is an error that says
 //! which.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use reqwest::{Method, StatusCode};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::timeout,
 };
 
 use crate::harness::{
-    CHROMIUM, Edge, Gate, Origin, Reply, SAFARI_15, Setup, assert_looks_like, pictures, reply::Content, setup::HOST,
-    until, until_some,
+    CHROMIUM, Edge, Gate, Origin, Reply, SAFARI_15, Setup, assert_looks_like, pictures, ports::free_address,
+    reply::Content, setup::HOST, until, until_some, wait::DEADLINE,
 };
 
 fn coffee() -> Reply {
@@ -195,4 +200,31 @@ async fn a_connection_that_ends_unanswered_is_no_failure_where_asking_again_does
     })
     .await;
     assert_eq!(methods.lock().unwrap().iter().filter(|method| *method == "POST").count(), posts);
+}
+
+/// An address that never answers: who listens there takes no more connections.
+#[tokio::test]
+async fn an_origin_that_lets_nobody_connect_is_not_waited_for() {
+    let (address, _full) = never_answering().await;
+    let setup = Setup::empty().with_site("shop", &[HOST], &format!("http://{address}"));
+    // Nothing else may end it: the system itself would try for minutes.
+    let setup = setup.set("origin.connect_timeout", "'1s'").set("origin.first_byte_timeout", "'1h'");
+    let edge = Edge::start(setup.set("origin.total_timeout", "'1h'")).await;
+    for path in ["/page", "/a.jpg"] {
+        let answer = timeout(DEADLINE, edge.get(path).into_future()).await.expect("it is waited for");
+        assert!(matches!(answer.status.as_u16(), 502 | 504), "{path}: {answer:?}");
+    }
+}
+
+/// A listener whose line is full, and who stands in it.
+async fn never_answering() -> (SocketAddr, (TcpListener, Vec<TcpStream>)) {
+    let address = free_address();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(address).unwrap();
+    let (listener, mut waiting) = (socket.listen(1).unwrap(), Vec::new());
+    while let Ok(connected) = timeout(Duration::from_secs(1), TcpStream::connect(address)).await {
+        waiting.push(connected.unwrap());
+        assert!(waiting.len() < 100, "the line has no end");
+    }
+    (address, (listener, waiting))
 }

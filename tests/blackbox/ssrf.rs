@@ -136,7 +136,8 @@ async fn schemes_ports_user_names_and_metadata_services_are_refused() {
     for text in ["data:image/png;base64,AAAA", "unix:/tmp/socket"] {
         // Not the form of a URL with a host: a path on the site's own origin, which resolves to nothing here.
         let answer = edge.get(&format!("/lm/w=10/{text}")).await;
-        assert!(answer.status.is_client_error() || answer.status.is_server_error(), "{text} gave {answer:?}");
+        assert_eq!(answer.status.as_u16(), 502, "{text} gave {answer:?}");
+        assert!(answer.problem().contains("shop.example cannot be resolved"), "{text} gave {answer:?}");
     }
     forbidden.assert_untouched("a text");
 }

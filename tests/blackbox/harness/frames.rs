@@ -62,6 +62,13 @@ impl Frame {
         self.kind == HEADERS && self.payload[0] == 0x80 | 12
     }
 
+    /// Whether it is the head of a 431. No table has that, so its digits stand behind the name's number, as they are or packed
+    /// (RFC 7541, Appendix B).
+    pub(crate) fn is_too_large(&self) -> bool {
+        let digits = self.payload.get(1..).unwrap_or_default();
+        self.kind == HEADERS && (digits.starts_with(b"\x03431") || digits.starts_with(b"\x83\x69\x90\xff"))
+    }
+
     pub(crate) fn ends_stream(&self) -> bool {
         matches!(self.kind, DATA | HEADERS) && self.flags & END_STREAM != 0
     }
