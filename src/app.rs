@@ -260,7 +260,8 @@ impl App {
         };
         // What visitors have got is stored before the process ends.
         let _ = tokio::time::timeout(STORE_PATIENCE, quiet).await;
-        // All that was sent is counted by now: it is posted before the process ends.
+        // What connections took is counted by now, and posted before the process ends. What those had in hand that were cut off
+        // counts at the next start.
         drop(finish);
         let _ = tokio::time::timeout(STORE_PATIENCE, metering).await;
         // Whether stopped or out of listeners: the other parts have nothing left to do.

@@ -66,8 +66,8 @@ impl Origination {
     fn shared_by(&self, source: CacheKey) -> SharedBy {
         let content = match self {
             Self::Stored(head) => u128::from_le_bytes(head.version.0),
-            // Its version is not known yet; an address is no version's number.
-            // It is this one's for as long as the origination is kept.
+            // Its version is not known yet; an address is no version's number, and is this fill's for as long as the
+            // origination is kept.
             Self::Filling(fill) => Arc::as_ptr(fill).addr() as u128,
         };
         SharedBy { source, content }

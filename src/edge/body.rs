@@ -313,7 +313,7 @@ pub struct Told {
     pub delivered: Delivered,
     /// The original's bytes, where known.
     pub source_len: Option<u64>,
-    /// What a whole variant saves; counted when it was taken whole.
+    /// What a whole variant saves; counted when it was handed over whole.
     pub saves: u64,
     /// The body's bytes, where known.
     pub content_len: Option<u64>,

@@ -195,7 +195,10 @@ pub(super) async fn image_found(
         Some(Obtained::Failed(_)) | None => WhyOriginal::Busy,
     };
     let response = match own {
-        Some(response) => response,
+        Some(mut response) => {
+            response.unhurried()?;
+            response
+        }
         None => send(edge, visit, None, url).await?,
     };
     Ok(straight(edge, visit, response, Some(why)))

@@ -114,7 +114,8 @@ impl Slot {
     }
 
     /// Adds bytes; returns how many there are then.
-    pub fn add_egress(&self, bytes: u64) -> u64 {
+    #[cfg(test)]
+    fn add_egress(&self, bytes: u64) -> u64 {
         self.cell().add_egress(bytes)
     }
 

@@ -9,7 +9,7 @@ use http::{
 
 use super::{
     APART, APART_FOR_A_MOMENT, Errand, Relay,
-    intake::{NotTold, RelayFill, told_apart_by},
+    intake::{NotTold, RelayFill, told_apart_by, vary_by_origin},
     lookup::{Found, Known},
 };
 use crate::{
@@ -117,7 +117,7 @@ impl Relay {
         errand: &Errand,
         known: Known,
         response: &OriginResponse,
-        Asked { birth, number, at, .. }: Asked,
+        Asked { birth, number, at, names_origin }: Asked,
         mut landing: Landing<Arrival>,
     ) {
         let Known { place, response: stored } = known;
@@ -126,6 +126,9 @@ impl Relay {
         let told_apart_before = told_apart_by(&stored.head.fields);
         let mut fields = stored.head.fields.clone();
         update::freshen(&mut fields, &response.headers);
+        if names_origin {
+            vary_by_origin(&mut fields);
+        }
         let status = stored.head.status;
         let freshness = Freshness::validated(status, &fields, &response.headers, at, &errand.lifetimes);
         add_date(&mut fields, at);

@@ -162,7 +162,9 @@ impl Relay {
     ) -> Result<Draft, NotTold> {
         let mut fields = storable_fields(&response.headers);
         add_date(&mut fields, asked.at);
-        if asked.names_origin {
+        let selectors = self.selectors(errand).await;
+        // Where a page elsewhere has an answer of its own, who names none has one beside it.
+        if asked.names_origin || selectors.as_ref().is_some_and(|known| known.name(&ORIGIN)) {
             vary_by_origin(&mut fields);
         }
         let freshness = Freshness::of(response.status, &response.headers, asked.at, &errand.lifetimes);
@@ -177,10 +179,7 @@ impl Relay {
         if list.is_empty() {
             return Ok(draft);
         }
-        let salt = match self.selectors(errand).await {
-            Some(selectors) => selectors.salt,
-            None => self.changes.draw(),
-        };
+        let salt = selectors.map_or_else(|| self.changes.draw(), |selectors| selectors.salt);
         let place = place_of(errand, salt, &list).ok_or(NotTold::Request)?;
         Ok(Draft { selection: Selection::Same { list, salt, place }, ..draft })
     }
@@ -285,7 +284,7 @@ pub(super) fn told_apart_by(headers: &HeaderMap) -> Option<Vec<String>> {
 
 /// What an origin says to a page elsewhere may be for that page, though not every origin says so: it is neither kept for others
 /// here, nor by caches before this one.
-fn vary_by_origin(fields: &mut HeaderMap) {
+pub(super) fn vary_by_origin(fields: &mut HeaderMap) {
     let is_said = match Vary::of(fields) {
         Vary::Nothing => false,
         Vary::Fields(names) => names.contains(&ORIGIN),

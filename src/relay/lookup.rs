@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
+use http::{
+    HeaderName,
+    header::{ACCESS_CONTROL_ALLOW_ORIGIN, ORIGIN},
+};
 
 use super::{Errand, Relay};
 use crate::{
@@ -62,6 +65,9 @@ impl Relay {
         let key = errand.key;
         let selectors = match self.cache.selected(key, || errand.name().text()).await {
             None => return Found::Nothing { flight: key, varies: false },
+            Some(Selected::Response(response)) if is_silent(errand, &[], &response) => {
+                return Found::Nothing { flight: key, varies: true };
+            }
             Some(Selected::Response(response)) => {
                 let known = self.unless_purged(errand, Known { place: Place::of_all(errand), response }).await;
                 return known.map_or(Found::Nothing { flight: key, varies: false }, Found::Response);
@@ -73,6 +79,7 @@ impl Relay {
             let Some(place) = place_of(errand, selectors.salt, list) else { continue };
             flight.get_or_insert(place.key);
             if let Some(Selected::Response(response)) = self.cache.selected(place.key, || place.text(errand)).await
+                && !is_silent(errand, list, &response)
                 && let Some(known) = self.unless_purged(errand, Known { place, response }).await
             {
                 return Found::Response(known);
@@ -109,6 +116,14 @@ impl Relay {
         let (name, version) = (errand.name(), response.head.version);
         self.cache.body(body_key(errand.key, version), || name.body_text(version)).await
     }
+}
+
+/// Whether a response says nothing of pages elsewhere to a request that comes from one, though it may be that nobody asked: then the
+/// origin is asked for that page, which could not read this.
+fn is_silent(errand: &Errand, list: &[String], response: &StoredResponse) -> bool {
+    errand.headers.contains_key(ORIGIN)
+        && !response.head.fields.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
+        && !list.iter().any(|name| name == ORIGIN.as_str())
 }
 
 /// Where the response to a request stands that is told apart by the fields of `list`; `None` where they are too much.

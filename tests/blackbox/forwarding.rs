@@ -98,13 +98,57 @@ async fn an_answer_to_a_page_elsewhere_is_kept_for_that_page_alone() {
 /// What is kept for all is asked after in nobody's name.
 #[tokio::test]
 async fn a_page_elsewhere_has_no_say_in_how_what_is_kept_for_all_is_validated() {
-    let kept = || Reply::page("page").timeless().control("max-age=10").header("etag", "\"1\"");
+    let page = Reply::page("page").timeless().control("max-age=10");
+    let kept = || page.clone().header("etag", "\"1\"").header("access-control-allow-origin", "*");
     let origin = Origin::with("/page", kept()).await;
     let edge = Edge::start(Setup::at_standing_time(&origin)).await;
     until("it is kept", async || edge.get("/page").await.is_hit()).await;
     edge.pass(60).await;
-    origin.set("/page", kept().header("access-control-allow-origin", "https://evil.test").refusing("origin", 400));
+    origin.set("/page", kept().refusing("origin", 400));
     assert_eq!(edge.get("/page").header("origin", "https://evil.test").await.status, StatusCode::OK);
     assert_eq!(origin.count("/page"), 2);
     assert_eq!(origin.last("/page").field("origin"), "");
+}
+
+/// Some origins say who may read them to those alone who ask from elsewhere, and forget to say that it varies.
+#[tokio::test]
+async fn an_answer_that_nobody_elsewhere_asked_for_is_not_given_to_a_page_elsewhere() {
+    let silent = || Reply::page("page").max_age(600);
+    let told = || silent().header("access-control-allow-origin", "https://one.test");
+    let origin = Origin::with("/font", silent()).await;
+    let edge = Edge::start(Setup::of(&origin)).await;
+    let asked = async |by: Option<&str>| {
+        let request = edge.get("/font");
+        let answer = if let Some(page) = by { request.header("origin", page).await } else { request.await };
+        (answer.field("access-control-allow-origin"), answer.is_hit())
+    };
+    until("it is kept", async || asked(None).await.1).await;
+    origin.set("/font", told());
+    until("it is kept for the page", async || {
+        asked(Some("https://one.test")).await == ("https://one.test".into(), true)
+    })
+    .await;
+    origin.set("/font", silent());
+    until("and for who names none", async || asked(None).await == (String::new(), true)).await;
+    assert_eq!(asked(Some("https://one.test")).await, ("https://one.test".into(), true));
+    assert_eq!(origin.count("/font"), 3);
+}
+
+#[tokio::test]
+async fn what_is_kept_for_a_page_elsewhere_is_validated_and_stays_its_own() {
+    let kept = Reply::page("page").timeless().control("max-age=10").header("etag", "\"1\"");
+    let kept = kept.header("vary", "Accept-Encoding").header("access-control-allow-origin", "https://one.test");
+    let origin = Origin::with("/font", kept).await;
+    let edge = Edge::start(Setup::at_standing_time(&origin)).await;
+    let asked = || edge.get("/font").header("origin", "https://one.test");
+    until("it is kept", async || asked().await.is_hit()).await;
+    for round in 1..=3 {
+        edge.pass(60).await;
+        let validated = asked().await;
+        assert_eq!(validated.status, StatusCode::OK);
+        assert!(validated.field("vary").to_ascii_lowercase().contains("origin"), "{validated:?}");
+        assert_eq!(origin.last("/font").field("if-none-match"), "\"1\"", "round {round}");
+        until("it is kept again", async || asked().await.is_hit()).await;
+    }
+    assert_eq!(origin.count("/font"), 4);
 }

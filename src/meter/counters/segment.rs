@@ -44,7 +44,8 @@ impl Cell {
         self.egress_bytes.fetch_add(taken, Ordering::Release).wrapping_add(taken)
     }
 
-    /// Counts what a process that is gone had in hand.
+    /// Counts what a process that is gone had in hand. Where a slot outlived its file and settles what was taken over, it is
+    /// taken back the next time: both wrap.
     pub(super) fn take_over(&self) {
         self.add_egress(self.in_hand.swap(0, Ordering::Relaxed));
     }

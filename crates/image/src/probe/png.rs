@@ -94,8 +94,8 @@ fn header(content: &[u8]) -> Option<Probe> {
         // Rows come one by one, unless they are interlaced: then they are held as they are stored, a palette and a colour
         // key resolved.
         whole_bytes_per_pixel: if is_interlaced { samples * if bit_depth == 16 { 2 } else { 1 } } else { 0 },
-        // A colour key may add alpha.
         table_bytes: 0,
+        // A colour key may add alpha.
         pixel_bytes: 4,
     })
 }

@@ -33,7 +33,12 @@ fn table_bytes(bytes: &[u8], width: u32, height: u32) -> u64 {
     const MAX_GROUPS: u64 = 1 << 16;
     let frames = Chunks::of_file(bytes).filter(|(kind, _)| *kind == b"ANMF");
     let in_frames = frames.flat_map(|(_, frame)| Chunks::of_content(frame.get(16..).unwrap_or_default()));
-    let lossless = Chunks::of_file(bytes).chain(in_frames).filter(|(kind, _)| matches!(*kind, b"VP8L" | b"ALPH"));
+    let lossless = Chunks::of_file(bytes).chain(in_frames).filter(|(kind, content)| match *kind {
+        b"VP8L" => true,
+        // An alpha may be stored as it is.
+        b"ALPH" => content.first().is_some_and(|first| first & 3 != 0),
+        _ => false,
+    });
     let longest = lossless.map(|(_, content)| content.len() as u64).max().unwrap_or(0);
     let blocks = u64::from(width.div_ceil(4)) * u64::from(height.div_ceil(4));
     MAX_GROUPS.min(blocks).min(longest * 8 / 20) * GROUP_BYTES
