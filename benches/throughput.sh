@@ -23,7 +23,7 @@ tariff = 'variants'"
 tariff = 'egress'"
 } >"$scratch/lightmeter.toml"
 "$program" serve --config "$scratch/lightmeter.toml" &
-until curl -sf http://127.0.0.1:18091/readyz >/dev/null; do sleep 0.1; done
+until curl -sf http://127.0.0.1:18090/ >/dev/null && curl -sf http://127.0.0.1:18091/readyz >/dev/null; do sleep 0.1; done
 
 url='http://127.0.0.1:18080/raccoon.jpg?w=400'
 accept='Accept: image/avif,image/webp,*/*'
