@@ -1,5 +1,7 @@
 //! Many who want the same thing at once cost no more than one, and none of them stops the others.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 
 use crate::harness::{
@@ -75,6 +77,8 @@ async fn several_variants_of_one_source_at_once_are_one_fetch_and_one_decode() {
     );
     let opened = async {
         until_connected(&edge, 6).await;
+        // As long as what they ask may take to be read.
+        tokio::time::sleep(Duration::from_millis(300)).await;
         gate.open();
     };
     let (answers, ()) = tokio::join!(views, opened);

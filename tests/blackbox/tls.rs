@@ -8,7 +8,9 @@ use rustix::process::Signal;
 use rustls::{AlertDescription, Error, HandshakeKind, version::TLS13};
 
 use crate::harness::{
-    CHROMIUM, Edge, Gate, Origin, Reply, Setup, pictures,
+    CHROMIUM, Edge, Gate, Origin, Reply, Setup,
+    frames::{ACK, DATA, Frames, NO_ERROR, PING, frame, get},
+    pictures,
     raw::Raw,
     reply::Content,
     request::Request,
@@ -253,20 +255,21 @@ async fn a_stop_says_goodbye_to_http_2_and_lets_it_finish() {
     origin.set("/slow", Reply::of(Content::Gated("first ".into(), gate.clone(), "second".into())));
     let config = Arc::new(authority.client_config(&[&TLS13], &["h2"]));
     let stream = connect(edge.https, &config, HOST).await.unwrap();
-    let (mut ask, connection) = h2::client::handshake(stream).await.unwrap();
-    let connection = tokio::spawn(connection);
-    let request = http::Request::get(format!("https://{HOST}/slow")).body(()).unwrap();
-    let mut body = ask.send_request(request, true).unwrap().0.await.unwrap().into_body();
-    assert_eq!(body.data().await.unwrap().unwrap(), "first ");
+    let mut client = Frames::over(stream, &[]).await;
+    client.send(get(1, "/slow")).await;
+    assert_eq!(client.until(|frame| frame.kind == DATA).await.unwrap().payload, b"first ");
     let silent = Raw::send(edge.https, "").await;
     edge.until_metric("lightmeter_connections", &[], |open| open == 2).await;
     edge.signal(Signal::TERM);
-    until("no more is asked on it", async || ask.clone().ready().await.is_err()).await;
+    assert_eq!(client.goaway().await, Some(NO_ERROR));
+    // By its answer the server knows that it was heard: from then on nothing is asked.
+    let heard = client.until(|frame| frame.kind == PING).await.unwrap();
+    client.send(frame(PING, ACK, 0, &heard.payload)).await;
+    assert_eq!(client.goaway().await, Some(NO_ERROR));
     assert!(edge.is_alive(), "it did not wait for the download");
     gate.open();
-    assert_eq!(body.data().await.unwrap().unwrap(), "second");
-    assert!(body.data().await.is_none());
-    connection.await.unwrap().unwrap();
+    assert_eq!(client.body(1).await, b"second");
+    assert!(client.next().await.is_none());
     assert!(edge.exited().await.success(), "nobody waits for a client that is silent");
     drop(silent);
 }
