@@ -2,7 +2,7 @@
 //! responses vary, by which request fields they are told apart.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::purge::Stamp;
@@ -72,12 +72,6 @@ impl Selectors {
     #[must_use]
     pub fn new(salt: u64, list: Vec<String>) -> Self {
         Self { salt, lists: vec![list] }
-    }
-
-    /// Whether a response was told apart by this field.
-    #[must_use]
-    pub fn name(&self, field: &HeaderName) -> bool {
-        self.lists.iter().flatten().any(|name| name == field.as_str())
     }
 
     /// With `list` as the latest.

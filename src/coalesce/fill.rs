@@ -113,7 +113,9 @@ impl<F, H> Fill<F, H> {
     }
 
     /// Ends it because it cannot be held: the first reader who gets there goes on with `response`.
-    pub fn overflow(&self, response: OriginResponse, reserved: Reserved, why: WhyOriginal) {
+    pub fn overflow(&self, mut response: OriginResponse, reserved: Reserved, why: WhyOriginal) {
+        // In the midst of it, it goes on with whatever place it has.
+        let _ = response.unhurried();
         *locked(&self.rest) = Some(Rest { response: Some(response), _reserved: reserved });
         self.end(End::NotHeld(why));
     }
@@ -136,6 +138,11 @@ impl<F, H> Fill<F, H> {
         let mut end = self.end.subscribe();
         let ended = end.wait_for(Option::is_some).await;
         ended.ok().and_then(|end| end.clone()).unwrap_or_else(|| End::Failed(FetchError::ended_early()))
+    }
+
+    /// Whether it is only the leader's. One whose length is not known may prove too large to be held: that is waited for.
+    pub async fn is_the_leaders(&self) -> bool {
+        self.announced_len.is_none() && matches!(self.ended().await, End::NotHeld(_))
     }
 
     /// Reads it from the beginning, as it comes. `None` where it is not held and somebody else reads its end.

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::origin::fetch::OriginResponse;
+
 /// What one of all who hold it may take.
 #[derive(Debug)]
 pub struct Handoff<T>(Arc<Mutex<Option<T>>>);
@@ -30,6 +32,15 @@ impl<T> Handoff<T> {
     #[must_use]
     pub fn take(&self) -> Option<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Handoff<OriginResponse> {
+    /// Puts a response up for one who reads it at his own pace. Where there is no place for one more who does, nobody can take
+    /// it: each asks for himself, and is told so.
+    #[must_use]
+    pub fn to_a_visitor(mut response: OriginResponse) -> Self {
+        response.unhurried().map_or_else(|_| Self::default(), |()| Self::new(response))
     }
 }
 

@@ -37,14 +37,12 @@ pub struct DirectResponse {
 }
 
 impl DirectResponse {
-    /// Puts a response up to be taken. Who takes it reads it at his own pace; where there is no place for one more who does,
-    /// each asks for himself, and is told so.
+    /// Puts a response up to be taken, if there is a place for who takes it.
     #[must_use]
-    pub fn new(mut response: OriginResponse, why: WhyOriginal) -> Self {
+    pub fn new(response: OriginResponse, why: WhyOriginal) -> Self {
         let is_refusal = matches!(response.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         let may_differ_by_user = is_refusal || may_differ_by_user(why);
-        let response = response.unhurried().map_or_else(|_| Handoff::default(), |()| Handoff::new(response));
-        Self { response, why, may_differ_by_user }
+        Self { response: Handoff::to_a_visitor(response), why, may_differ_by_user }
     }
 
     /// One that nobody can take: each asks for himself.

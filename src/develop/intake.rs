@@ -109,8 +109,6 @@ impl Intake<'_> {
                 self.keep(&fill, version, reserved).await;
             }
             Received::NotHeld(why) => {
-                // In the midst of it, it goes on with whatever place it has.
-                let _ = response.unhurried();
                 if why == WhyOriginal::TooLarge {
                     self.sources.remember_not_kept(self.spec, self.stamp.birth, why);
                     self.sources.cache.remove(self.spec.key).await;

@@ -17,7 +17,6 @@ use super::{
 use crate::{
     billing::Entitlement,
     cache::object::{SourceHead, Variant},
-    coalesce::fill::End,
     config::FirstView,
     develop::{
         Developed, Job, Obtained, Origination, SourceFill, SourceSpec, StoredSource,
@@ -210,10 +209,8 @@ impl Miss<'_> {
         why: WhyOriginal,
         way: Way,
     ) -> Result<Answer, Problem> {
-        // One whose length is not known may prove too large to be held: then it is only the leader's.
-        let is_for_another =
-            way.collapsed && fill.announced_len.is_none() && matches!(fill.ended().await, End::NotHeld(_));
-        let reader = if is_for_another { None } else { fill.reader() };
+        let is_anothers = way.collapsed && fill.is_the_leaders().await;
+        let reader = if is_anothers { None } else { fill.reader() };
         match reader {
             Some(reader) => Ok(respond::filling(self.context, fill, reader, why, way)),
             None => self.direct(spec, &DirectResponse::none(why)).await,

@@ -329,7 +329,7 @@ impl OriginResponse {
     /// Lets the body take as long as it takes, if only it goes on: for one who reads it himself, at his own pace.
     ///
     /// # Errors
-    /// [`FetchError::Busy`] where as many are read so as may be. It then has the place that it had, if it is read all the same.
+    /// [`FetchError::Busy`] where visitors read as many as they may. It keeps the place that it had, if it is read all the same.
     pub fn unhurried(&mut self) -> Result<(), FetchError> {
         self.pace = Pace::Idle(self.idle_timeout);
         self.held.leave_to_a_visitor()

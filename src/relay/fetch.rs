@@ -9,7 +9,7 @@ use http::{
 
 use super::{
     APART, APART_FOR_A_MOMENT, Errand, Relay,
-    intake::{NotTold, RelayFill, told_apart_by, vary_by_origin},
+    intake::{NotTold, RelayFill, names_origin, told_apart_by, vary_by_origin},
     lookup::{Found, Known},
 };
 use crate::{
@@ -76,7 +76,7 @@ impl Relay {
             let stored = &known.response.head.fields;
             add_validators(&mut headers, stored);
             // What is kept for all pages is not asked after in the name of one.
-            if !told_apart_by(stored).is_some_and(|names| names.iter().any(|name| name == ORIGIN.as_str())) {
+            if !told_apart_by(stored).is_some_and(|list| names_origin(&list)) {
                 headers.remove(ORIGIN);
             }
         }
@@ -207,14 +207,13 @@ impl Relay {
     /// Hands a response to one taker; who comes within `span` goes alone.
     pub(super) fn apart(
         &self,
-        mut response: OriginResponse,
+        response: OriginResponse,
         landing: Landing<Arrival>,
         span: Duration,
         why: Option<WhyOriginal>,
     ) {
         let waited = response.waited;
-        // Where there is no place for one more who reads at his own pace, whoever takes it asks for himself, and is told so.
-        let handoff = response.unhurried().map_or_else(|_| Handoff::default(), |()| Handoff::new(response));
+        let handoff = Handoff::to_a_visitor(response);
         landing.land_apart(Arrival::Apart(handoff, waited, why), self.clock.now(), span);
     }
 

@@ -121,8 +121,6 @@ impl Relay {
                 self.keep(errand, &fill, version, reserved, (landing, selected)).await;
             }
             Received::NotHeld(why) => {
-                // In the midst of it, it goes on with whatever place it has.
-                let _ = response.unhurried();
                 fill.overflow(response, reserved, why);
                 let span = if why == WhyOriginal::TooLarge { APART } else { APART_FOR_A_MOMENT };
                 landing.leave_apart(self.clock.now(), span);
@@ -164,7 +162,9 @@ impl Relay {
         add_date(&mut fields, asked.at);
         let selectors = self.selectors(errand).await;
         // Where a page elsewhere has an answer of its own, who names none has one beside it.
-        if asked.names_origin || selectors.as_ref().is_some_and(|known| known.name(&ORIGIN)) {
+        if asked.names_origin
+            || selectors.as_ref().is_some_and(|known| known.lists.iter().any(|list| names_origin(list)))
+        {
             vary_by_origin(&mut fields);
         }
         let freshness = Freshness::of(response.status, &response.headers, asked.at, &errand.lifetimes);
@@ -280,6 +280,11 @@ pub(super) fn told_apart_by(headers: &HeaderMap) -> Option<Vec<String>> {
         names.sort_unstable();
     }
     Some(names)
+}
+
+/// Whether responses with this list are told apart by the page that asks.
+pub(super) fn names_origin(list: &[String]) -> bool {
+    list.iter().any(|name| name == ORIGIN.as_str())
 }
 
 /// What an origin says to a page elsewhere may be for that page, though not every origin says so: it is neither kept for others

@@ -8,7 +8,7 @@ use http::{
     header::{ACCESS_CONTROL_ALLOW_ORIGIN, ORIGIN},
 };
 
-use super::{Errand, Relay};
+use super::{Errand, Relay, intake::names_origin};
 use crate::{
     cache::{
         key::CacheKey,
@@ -123,7 +123,7 @@ impl Relay {
 fn is_silent(errand: &Errand, list: &[String], response: &StoredResponse) -> bool {
     errand.headers.contains_key(ORIGIN)
         && !response.head.fields.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
-        && !list.iter().any(|name| name == ORIGIN.as_str())
+        && !names_origin(list)
 }
 
 /// Where the response to a request stands that is told apart by the fields of `list`; `None` where they are too much.

@@ -15,7 +15,6 @@ use crate::{
         response::StoredResponse,
     },
     coalesce::{
-        fill::End,
         flights::{Joined, Waiting},
         handoff::Handoff,
     },
@@ -194,8 +193,7 @@ impl Relay {
                 if !fill.facts.is_for(errand) {
                     return None;
                 }
-                // One whose length is not known may prove too large to be held: then it is only the leader's.
-                if fill.announced_len.is_none() && matches!(fill.ended().await, End::NotHeld(_)) {
+                if fill.is_the_leaders().await {
                     return Some(Relayed::Alone);
                 }
                 self.own(errand, arrival, known, way).await

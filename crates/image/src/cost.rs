@@ -121,7 +121,7 @@ fn decoding_bytes(probe: &Probe) -> u64 {
         _ => probe.pixels(),
     };
     let a_pixel = if probe.animated { animation::FIRST_FRAME_BYTES } else { u64::from(probe.whole_bytes_per_pixel) };
-    pixels * a_pixel.max(probe.whole_bytes_per_pixel.into()) + probe.table_bytes
+    pixels * a_pixel + probe.table_bytes
 }
 
 /// A row in a few shapes, and the rows of sums; more of them where the picture is enlarged.

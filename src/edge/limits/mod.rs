@@ -1,7 +1,7 @@
 //! What a client may take: of time while bytes move (`pace`, kept to on a socket by `paced_io`, and of HTTP/2's streams by
 //! `streams`, for which `watched_io` counts; `alarm` wakes who waits too long), of connections (`address_connections`), of
-//! requests (`rate` is the rule, `buckets` what is remembered); `network` says who counts as one client, and `proxy_protocol` whose a connection is that
-//! somebody passed on. `framing` tells requests whose length can be read in two ways.
+//! requests (`rate` is the rule, `buckets` what is remembered); `network` says who counts as one client, and `proxy_protocol`
+//! whose a connection is that somebody passed on. `framing` tells requests whose length can be read in two ways.
 
 pub(super) mod address_connections;
 pub(super) mod alarm;

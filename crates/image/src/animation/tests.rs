@@ -333,26 +333,25 @@ fn a_webp_keeps_how_each_frame_comes_and_goes() {
     }
 }
 
-#[test]
-fn the_first_frame_alone_is_a_still_picture_of_any_format() {
-    let sources = [
+/// The same two frames in each format: red, then blue on its right half.
+fn one_of_each() -> [Vec<u8>; 3] {
+    [
         gif_of(&two_frames(), None),
         apng_of(&two_png_frames(), 0, None),
         webp_of(&[WebPFrame(0, 32, RED, 0, 40), WebPFrame(16, 16, BLUE, 0, 50)], 0),
-    ];
-    for source in sources {
+    ]
+}
+
+#[test]
+fn the_first_frame_alone_is_a_still_picture_of_any_format() {
+    for source in one_of_each() {
         assert_eq!(still_pixel(&source), RED);
     }
 }
 
 #[test]
 fn the_first_frame_alone_is_admitted_with_its_canvas() {
-    let sources = [
-        gif_of(&two_frames(), None),
-        apng_of(&two_png_frames(), 0, None),
-        webp_of(&[WebPFrame(0, 32, RED, 0, 40), WebPFrame(16, 16, BLUE, 0, 50)], 0),
-    ];
-    for source in sources {
+    for source in one_of_each() {
         let found = probe(&source).unwrap();
         let admitted = |width, height| {
             let found = crate::Probe { width, height, ..found.clone() };
@@ -475,12 +474,7 @@ fn an_animation_without_a_frame_is_broken() {
 
 #[test]
 fn a_file_that_breaks_off_shows_the_frames_that_came() {
-    let sources = [
-        gif_of(&two_frames(), None),
-        apng_of(&two_png_frames(), 0, None),
-        webp_of(&[WebPFrame(0, 32, RED, 0, 40), WebPFrame(16, 16, BLUE, 0, 50)], 0),
-    ];
-    for source in &sources {
+    for source in &one_of_each() {
         let (mut whole, mut one, mut none) = (0, 0, 0);
         for end in 0..=source.len() {
             match moving(&source[..end], "") {
